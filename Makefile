@@ -1,0 +1,53 @@
+# `make demo`: from nothing to a table of results.  `make test`: everything that CI runs.
+
+# The first Python that is new enough; `make PYTHON=/path/to/python` takes another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+WORKERS := 2
+
+.PHONY: demo test lint format clean
+
+demo: $(VENV)/installed profiles.yml
+	@$(BIN)/loader demo demo-export
+	@$(BIN)/loader pull --source demo-export --warehouse demo.duckdb
+	@echo "dbt build: models and their tests …"
+	@OPTIMIZELY_E3_WAREHOUSE=demo.duckdb $(BIN)/dbt --quiet build
+	@$(BIN)/report show --warehouse demo.duckdb --metric purchase
+	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report show"
+
+test: lint
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST)
+
+lint: $(VENV)/installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint --processes $(WORKERS) models tests/spec tests/quality
+
+format: $(VENV)/installed-dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) target logs demo-export demo.duckdb* profiles.yml
+
+profiles.yml:
+	@cp profiles.example.yml $@
+
+$(VENV)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make PYTHON=/path/to/python" >&2; exit 2; }
+	@echo "installing in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/python pyproject.toml constraints.txt
+	@echo "installing the tests' tools …"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/installed

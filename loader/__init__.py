@@ -1,0 +1,1 @@
+"""Lands Optimizely's Enriched Events Export in a warehouse."""

@@ -1,0 +1,185 @@
+"""The export's layout: `type=<type>/date=<date>/…` in a store, read as days and their files."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from loader.errors import ExitCode, LoaderError
+from loader.export.folder import FolderStore
+from loader.export.s3 import open_s3
+from loader.export.store import ExportFile, ObjectStore, SourceChanged, is_hidden, shown
+from loader.spec import TABLES
+
+__all__ = ["Export", "ExportDay", "ExportFile", "SourceChanged", "Unit", "open_export"]
+
+Unit = tuple[str, date]
+"""What is fetched and replaced as a whole: (type, date)."""
+
+SEARCH_DEPTH = 4
+"""How far below the given folder `type=` is looked for: `<copies>/<copy>/v1/account_id=<id>/`."""
+
+SEARCH_FOLDERS = 200
+"""How many folders are looked into before the search is given up."""
+
+SUCCESS_NAME = "_SUCCESS"
+DATE_FOLDER = re.compile(r"date=([0-9]{4}-[0-9]{2}-[0-9]{2})")
+
+
+@dataclass(frozen=True)
+class ExportDay:
+    """One date of one type, as listed: the unit that is fetched and replaced.
+
+    `files` are its data files, sorted by key. A day that is not there has no files and is not
+    ready; a ready day without files is an empty day.
+    """
+
+    export_type: str
+    export_date: date
+    is_ready: bool
+    files: tuple[ExportFile, ...]
+
+    @property
+    def unit(self) -> Unit:
+        """The day's type and date."""
+        return (self.export_type, self.export_date)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of the sorted (key, size, etag): equal means nothing to do."""
+        rows = [[file.key, file.size, file.etag] for file in sorted(self.files)]
+        return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def contents(self) -> tuple[tuple[str, int], ...]:
+        """(key, size) of each file: what can be compared between two stores."""
+        return tuple((file.key, file.size) for file in self.files)
+
+    @property
+    def byte_count(self) -> int:
+        """Size of all files together."""
+        return sum(file.size for file in self.files)
+
+
+class Export:
+    """One account's export at its source. Its methods may be called from many threads at once.
+
+    They raise LoaderError: credentials, or transient when the source stays out of reach.
+    """
+
+    def __init__(self, store: ObjectStore, type_names: list[str]):
+        """`store` is at the folder that holds the `type=` folders, `type_names` are their names."""
+        self._store = store
+        self.identity = store.identity
+        self.unknown_types = tuple(sorted(name for name in type_names if name not in TABLES))
+
+    def dates(self, export_type: str) -> list[date]:
+        """Dates of this type that have a folder, in order; one listing. No folder: no dates."""
+        names = self._store.folders(f"type={export_type}/")
+        return sorted(found for name in names if (found := _date_of(name)) is not None)
+
+    def day(self, export_type: str, export_date: date) -> ExportDay:
+        """The day as it is now; one recursive listing."""
+        folder = f"type={export_type}/date={export_date.isoformat()}/"
+        is_ready = False
+        files = []
+        for file in self._store.files(folder):
+            name = file.key.removeprefix(folder)
+            is_ready = is_ready or name == SUCCESS_NAME
+            if not any(is_hidden(part) for part in name.split("/")):
+                files.append(file)
+        return ExportDay(export_type, export_date, is_ready, tuple(sorted(files)))
+
+    def download(self, file: ExportFile, path: Path) -> None:
+        """Copy one listed file to `path`, in a folder that is there.
+
+        Raises SourceChanged when the file was replaced, is gone or has another length than listed;
+        no error leaves a part of a file behind.
+        """
+        self._store.download(file, path)
+
+
+def open_export(
+    source: str, *, endpoint_url: str | None = None, region: str | None = None
+) -> Export:
+    """The export at or below `source`: `s3://bucket/prefix`, a folder, or `file:///folder`.
+
+    `endpoint_url` and `region` matter to S3 only. Raises LoaderError: usage (unknown source,
+    nothing there, no export or more than one below), credentials, or transient.
+    """
+    store = _open_store(source, endpoint_url, region)
+    roots = _find_roots(store)
+    if not roots:
+        raise LoaderError(
+            f"no type=decisions or type=events found at or below {shown(source)}:"
+            " give the folder that holds them",
+            ExitCode.USAGE,
+        )
+    if len(roots) > 1:
+        found = ", ".join(shown(f"{source.rstrip('/')}/{root}") for root in sorted(roots))
+        raise LoaderError(f"more than one export found: give one of {found}", ExitCode.USAGE)
+    [(root, type_names)] = roots.items()
+    return Export(store.at(root) if root else store, type_names)
+
+
+def _open_store(source: str, endpoint_url: str | None, region: str | None) -> ObjectStore:
+    scheme, separator, rest = source.partition("://")
+    if not separator:
+        if not source:
+            raise _unknown_source("an empty one")
+        return FolderStore(Path(source).expanduser())
+    if scheme == "s3":
+        return open_s3(rest, endpoint_url=endpoint_url, region=region)
+    if scheme == "file":
+        parts = urlsplit(source.replace("?", "%3F").replace("#", "%23"))
+        if parts.netloc not in ("", "localhost"):
+            raise _unknown_source("a file:// address of another machine")
+        return FolderStore(Path(unquote(parts.path) or "/"))
+    raise _unknown_source(f"{shown(scheme)}://")  # the rest may hold a password
+
+
+def _unknown_source(what: str) -> LoaderError:
+    return LoaderError(
+        f"unknown source, {what}: give s3://<bucket>/<prefix>/, a folder, or file:///<folder>",
+        ExitCode.USAGE,
+    )
+
+
+def _find_roots(store: ObjectStore) -> dict[str, list[str]]:
+    """Folders at or below the store's that hold a known `type=`, and the types each holds."""
+    roots: dict[str, list[str]] = {}
+    level = [""]
+    looked = 0
+    for _ in range(SEARCH_DEPTH + 1):
+        below = []
+        for folder in level:
+            looked += 1
+            if looked > SEARCH_FOLDERS:
+                raise LoaderError(
+                    f"too many folders below {shown(store.identity)} to look for type= in all:"
+                    " give the folder that holds it",
+                    ExitCode.USAGE,
+                )
+            names = store.folders(folder)
+            type_names = [name.removeprefix("type=") for name in names if name.startswith("type=")]
+            if any(name in TABLES for name in type_names):
+                roots[folder] = type_names
+            else:
+                below += [f"{folder}{name}/" for name in names if _may_hold_root(name)]
+        level = below
+    return roots
+
+
+def _may_hold_root(name: str) -> bool:
+    return not is_hidden(name) and not name.startswith(("type=", "date="))
+
+
+def _date_of(folder_name: str) -> date | None:
+    found = DATE_FOLDER.fullmatch(folder_name)
+    try:
+        return date.fromisoformat(found[1]) if found else None
+    except ValueError:
+        return None

@@ -1,0 +1,79 @@
+"""What is landed, what is missing, what is not ready."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from loader.export.layout import Export, Unit
+from loader.pull import Window, plan_pull, read_ledger
+
+
+class DayState(StrEnum):
+    """What can be said of one day of one type."""
+
+    LANDED = "landed"
+    TO_LAND = "to land"
+    CHANGED = "changed at the source"
+    NOT_READY = "not ready"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class DayStatus:
+    """One day of one type; counts are of what is landed, None where nothing is."""
+
+    export_type: str
+    export_date: date
+    state: DayState
+    row_count: int | None = None
+    file_count: int | None = None
+    byte_count: int | None = None
+
+
+def read_status(
+    warehouse: Path, export_types: list[str], window: Window, export: Export | None
+) -> list[DayStatus]:
+    """The state of every day from the first known one to the last, by type and date.
+
+    Args:
+        warehouse: The DuckDB file; it need not exist.
+        export_types: Types to look at.
+        window: Days to look at.
+        export: The source; without one, only the ledger speaks.
+    """
+    landed = {
+        unit: day
+        for unit, day in read_ledger(warehouse).items()
+        if unit[0] in export_types and unit[1] in window
+    }
+    states = dict.fromkeys(landed, DayState.LANDED)
+    if export is not None:
+        # A status looks at everything; only a pull limits itself to the newest days.
+        whole = Window(window.since or date.min, window.until)
+        plan = plan_pull(export, warehouse, export_types, whole)
+        for planned in plan.to_land:
+            changed = planned.reason == "changed"
+            states[planned.day.unit] = DayState.CHANGED if changed else DayState.TO_LAND
+        for day in plan.not_ready:
+            states.setdefault(day.unit, DayState.NOT_READY)
+    days = []
+    for export_type in export_types:
+        for export_date in _whole_range(states):
+            unit = (export_type, export_date)
+            state = states.get(unit, DayState.MISSING)
+            if known := landed.get(unit):
+                counts = (known.row_count, known.file_count, known.byte_count)
+                days.append(DayStatus(*unit, state, *counts))
+            else:
+                days.append(DayStatus(*unit, state))
+    return days
+
+
+def _whole_range(states: dict[Unit, DayState]) -> list[date]:
+    """Every date from the first to the last of any type: a type that lags shows as missing."""
+    if not states:
+        return []
+    dates = [day for _, day in states]
+    first, last = min(dates), max(dates)
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]

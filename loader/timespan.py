@@ -1,0 +1,38 @@
+"""Days as a user writes them: a date, `yesterday`, or an age such as `7d`."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+from loader.errors import ExitCode, LoaderError
+
+_AGE = re.compile(r"(\d{1,4})d")
+
+
+def today_utc() -> date:
+    """Today's date in UTC, the export's time zone."""
+    return datetime.now(UTC).date()
+
+
+def parse_day(text: str, option: str, today: date) -> date:
+    """Returns the UTC date that `text` names.
+
+    Args:
+        text: `YYYY-MM-DD`, `yesterday`, or an age in days such as `7d`.
+        option: The option it was given for, named in the error.
+        today: The UTC date that ages count from.
+
+    Raises:
+        LoaderError: `text` is none of the three.
+    """
+    if text == "yesterday":
+        return today - timedelta(days=1)
+    if age := _AGE.fullmatch(text):
+        return today - timedelta(days=int(age[1]))
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise LoaderError(
+            f"{option} {text!r} is no day: give a date such as 2026-01-31, "
+            "`yesterday`, or an age such as 7d",
+            ExitCode.USAGE,
+        ) from None

@@ -1,0 +1,20 @@
+{# What the events of this export mean: the only place that knows the vendor's flags. #}
+
+{% macro is_bot(attributes) %}
+    {#- Whether the vendor flagged the event as a bot's. Typed values may carry a leading U+E000. -#}
+    coalesce({{ optimizely_e3.any_element(
+        attributes,
+        "coalesce(element.name, element.id) = '$opt_bot_filtering' "
+        ~ "and lower(ltrim(element.value, '\ue000')) = 'true'"
+    ) }}, false)
+{%- endmacro %}
+
+{% macro session_key(visitor_id, session_started_at) %}
+    {#- `<visitor>:<start in epoch milliseconds>`: the vendor's session ids collide across visitors. -#}
+    {{ visitor_id }} || ':' || cast({{ optimizely_e3.epoch_milliseconds(session_started_at) }} as string)
+{%- endmacro %}
+
+{% macro event_key(event_name, entity_id) %}
+    {#- What an event is called in metrics. -#}
+    coalesce({{ event_name }}, {{ entity_id }})
+{%- endmacro %}

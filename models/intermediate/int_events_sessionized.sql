@@ -1,0 +1,218 @@
+{{ optimizely_e3.visitor_config() }}
+
+with recursive
+
+decisions as (
+    {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__decisions')) }}
+),
+
+conversions as (
+    {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__conversions')) }}
+),
+
+-- Only what duplicates and sessions need: wide rows are never sorted.
+events as (
+    select
+        visitor_id,
+        event_id,
+        true as is_decision,
+        occurred_at,
+        processed_at,
+        _export_date,
+        _file_id,
+        _file_row
+    from decisions
+    union all
+    select
+        visitor_id,
+        event_id,
+        false as is_decision,
+        occurred_at,
+        processed_at,
+        _export_date,
+        _file_id,
+        _file_row
+    from conversions
+),
+
+-- Duplicates are rare: finding them first and ranking only those is far cheaper than ranking every event.
+repeated_ids as (
+    select
+        is_decision,
+        event_id
+    from events
+    group by is_decision, event_id
+    having count(*) > 1
+),
+
+ranked_repeats as (
+    select
+        events._file_id,
+        events._file_row,
+        row_number() over (
+            partition by events.is_decision, events.visitor_id, events.event_id
+            -- Not the load: the order must be that of a rebuild from nothing.
+            order by
+                events._export_date,
+                events.processed_at nulls last,
+                events.occurred_at nulls last,
+                events._file_id,
+                events._file_row
+        ) as occurrence
+    from events
+    inner join repeated_ids
+        on
+            events.is_decision = repeated_ids.is_decision
+            and events.event_id = repeated_ids.event_id
+),
+
+surplus as (
+    select
+        _file_id,
+        _file_row
+    from ranked_repeats
+    where occurrence > 1
+),
+
+deduplicated as (
+    select events.*
+    from events
+    where
+        not exists (
+            select 1
+            from surplus
+            where surplus._file_id = events._file_id and surplus._file_row = events._file_row
+        )
+),
+
+timed as (
+    select
+        visitor_id,
+        occurred_at,
+        _file_id,
+        _file_row,
+        lag(occurred_at) over (partition by visitor_id order by occurred_at) as previous_at
+    from deduplicated
+    where visitor_id is not null and occurred_at is not null
+),
+
+-- Thirty minutes without an event open a session. The frame is by value, so events of one instant get one start,
+-- whichever of them came first.
+separated as (
+    select
+        visitor_id,
+        occurred_at,
+        _file_id,
+        _file_row,
+        max(
+            case
+                when
+                    previous_at is null
+                    or occurred_at >= previous_at + interval '30' minute
+                    then occurred_at
+            end
+        ) over (
+            partition by visitor_id
+            order by occurred_at
+            range between unbounded preceding and current row
+        ) as visit_started_at
+    from timed
+),
+
+-- Visits longer than 24 hours are cut, each session starting at the first event past the 24 hours of the one
+-- before. That needs a walk; few visits need it.
+overlong_visits as (
+    select distinct
+        visitor_id,
+        visit_started_at
+    from separated
+    where occurred_at > visit_started_at + interval '24' hour
+),
+
+overlong_instants as (
+    select distinct
+        separated.visitor_id,
+        separated.visit_started_at,
+        separated.occurred_at,
+        {{ optimizely_e3.epoch_microseconds('separated.occurred_at') }} as occurred_us
+    from separated
+    inner join overlong_visits
+        on
+            separated.visitor_id = overlong_visits.visitor_id
+            and separated.visit_started_at = overlong_visits.visit_started_at
+),
+
+possible_cuts as (
+    select
+        visitor_id,
+        visit_started_at,
+        occurred_at,
+        min(occurred_at) over (
+            partition by visitor_id, visit_started_at
+            order by occurred_us
+            range between 86400000001 following and unbounded following
+        ) as next_started_at
+    from overlong_instants
+),
+
+session_starts as (
+    select
+        visitor_id,
+        visit_started_at,
+        visit_started_at as session_started_at
+    from overlong_visits
+    union all
+    select
+        possible_cuts.visitor_id,
+        possible_cuts.visit_started_at,
+        possible_cuts.next_started_at as session_started_at
+    from session_starts
+    inner join possible_cuts
+        on
+            session_starts.visitor_id = possible_cuts.visitor_id
+            and session_starts.visit_started_at = possible_cuts.visit_started_at
+            and session_starts.session_started_at = possible_cuts.occurred_at
+    where possible_cuts.next_started_at is not null
+),
+
+cut_instants as (
+    select
+        overlong_instants.visitor_id,
+        overlong_instants.occurred_at,
+        max(session_starts.session_started_at) over (
+            partition by overlong_instants.visitor_id, overlong_instants.visit_started_at
+            order by overlong_instants.occurred_at
+            range between unbounded preceding and current row
+        ) as session_started_at
+    from overlong_instants
+    left join session_starts
+        on
+            overlong_instants.visitor_id = session_starts.visitor_id
+            and overlong_instants.visit_started_at = session_starts.visit_started_at
+            and overlong_instants.occurred_at = session_starts.session_started_at
+),
+
+sessionized as (
+    select
+        separated.visitor_id,
+        coalesce(
+            cut_instants.session_started_at, separated.visit_started_at
+        ) as session_started_at,
+        separated._file_id,
+        separated._file_row
+    from separated
+    left join cut_instants
+        on
+            separated.visitor_id = cut_instants.visitor_id
+            and separated.occurred_at = cut_instants.occurred_at
+    union all
+    select
+        visitor_id,
+        cast(null as timestamp) as session_started_at,
+        _file_id,
+        _file_row
+    from deduplicated
+    where visitor_id is null or occurred_at is null
+)
+
+select * from sessionized

@@ -1,0 +1,50 @@
+with
+
+variations as (
+    select * from {{ ref('dim_variations') }}
+),
+
+exposures as (
+    select * from {{ ref('fct_exposures') }}
+),
+
+seen as (
+    select
+        experiment_id,
+        max(campaign_id) as campaign_id,
+        count(*) as variation_count,
+        cast(sum(decision_count) as bigint) as decision_count,
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at
+    from variations
+    group by experiment_id
+),
+
+visitors as (
+    select
+        experiment_id,
+        count(*) as visitor_count,
+        cast(count_if(exposure_status = 'crossover') as bigint) as crossover_count,
+        cast(count_if(exposure_status = 'holdback') as bigint) as holdback_count,
+        cast(count_if(exposure_status = 'bot') as bigint) as bot_count
+    from exposures
+    group by experiment_id
+),
+
+final as (
+    select
+        seen.experiment_id,
+        seen.campaign_id,
+        seen.variation_count,
+        seen.decision_count,
+        coalesce(visitors.visitor_count, 0) as visitor_count,
+        coalesce(visitors.crossover_count, 0) as crossover_count,
+        coalesce(visitors.holdback_count, 0) as holdback_count,
+        coalesce(visitors.bot_count, 0) as bot_count,
+        seen.first_seen_at,
+        seen.last_seen_at
+    from seen
+    left join visitors on seen.experiment_id = visitors.experiment_id
+)
+
+select * from final

@@ -1,0 +1,43 @@
+with
+
+decisions as (
+    select * from {{ ref('fct_decisions') }}
+),
+
+conversions as (
+    select * from {{ ref('fct_conversions') }}
+),
+
+sightings as (
+    select
+        campaign_id,
+        experiment_id,
+        variation_id,
+        occurred_at,
+        1 as decision_count
+    from decisions
+    union all
+    select
+        nullif(element.campaign_id, '') as campaign_id,
+        nullif(element.experiment_id, '') as experiment_id,
+        nullif(element.variation_id, '') as variation_id,
+        conversions.occurred_at,
+        0 as decision_count
+    from conversions
+    {{ optimizely_e3.cross_join_elements('conversions.experiments') }}
+),
+
+final as (
+    select
+        experiment_id,
+        variation_id,
+        max(campaign_id) as campaign_id,
+        cast(sum(decision_count) as bigint) as decision_count,
+        min(occurred_at) as first_seen_at,
+        max(occurred_at) as last_seen_at
+    from sightings
+    where experiment_id is not null and variation_id is not null
+    group by experiment_id, variation_id
+)
+
+select * from final

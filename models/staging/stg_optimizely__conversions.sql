@@ -1,0 +1,52 @@
+with
+
+source as (
+    select * from {{ source('optimizely_raw', 'conversions') }}
+),
+
+renamed as (
+    select
+        -- ids
+        coalesce(
+            lower(nullif(uuid, '')),
+            'row-' || cast(_file_id as string) || '-' || cast(_file_row as string)
+        ) as event_id,
+        nullif(visitor_id, '') as visitor_id,
+        nullif(session_id, '') as vendor_session_id,
+        account_id,
+        nullif(entity_id, '') as entity_id,
+
+        -- strings
+        nullif(event_name, '') as event_name,
+        event_type,
+        user_ip,
+        user_agent,
+        referer,
+        revision,
+        client_engine,
+        client_version,
+
+        -- nested
+        experiments,
+        attributes,
+        tags,
+        properties,
+
+        -- numerics
+        revenue as revenue_cents,
+        value,
+        quantity,
+
+        -- timestamps
+        timestamp as occurred_at,
+        process_timestamp as processed_at,
+
+        -- lineage
+        _export_date,
+        _file_id,
+        _file_row,
+        _load_id
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,1 @@
+"""Draws the marts; computes nothing."""

@@ -1,0 +1,63 @@
+"""The command `report`: parses options and prints."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from typer.exceptions import TyperException
+
+from loader.errors import ExitCode, LoaderError
+from report.results import draw_results, read_results
+
+app = typer.Typer(
+    help="Shows what the marts say.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def report() -> None:
+    """Keep `show` a command of its own: others come beside it."""
+
+
+@app.command()
+def show(
+    warehouse: Annotated[
+        Path,
+        typer.Option(envvar="OPTIMIZELY_E3_WAREHOUSE", help="DuckDB file that dbt built."),
+    ] = Path("warehouse.duckdb"),
+    schema: Annotated[str, typer.Option(help="Schema of the marts.")] = "main",
+    experiment: Annotated[
+        str | None, typer.Option(help="Only this experiment.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Only metrics whose name contains this.", show_default=False),
+    ] = None,
+) -> None:
+    """Print the experiment results as a table."""
+    results = read_results(warehouse, schema, experiment, metric)
+    console = Console()
+    for table in draw_results(results):
+        console.print(table)
+        console.print()
+
+
+def main() -> None:
+    """Entry point: every error a user can cause is one line on standard error and an exit code."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    try:
+        code = app(standalone_mode=False)
+    except LoaderError as error:
+        errors.print(f"error: {error}")
+        code = error.exit_code
+    except TyperException as error:
+        errors.print(f"error: {error.format_message()} See report --help.")
+        code = ExitCode.USAGE
+    except (KeyboardInterrupt, typer.Abort):
+        code = ExitCode.INTERRUPTED
+    sys.exit(code)

@@ -1,0 +1,99 @@
+"""The experiment results as tables for a terminal."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+from rich.markup import escape
+from rich.table import Table
+
+from loader.errors import ExitCode, LoaderError
+from loader.landing.warehouse import open_warehouse
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of `experiment_results`, for everyone (segment `all`)."""
+
+    experiment_id: str
+    metric_name: str
+    variation_id: str
+    baseline_variation_id: str
+    visitors: int
+    numerator: float
+    mean: float
+    lift: float | None
+
+
+def read_results(
+    warehouse: Path, schema: str, experiment: str | None = None, metric: str | None = None
+) -> list[Result]:
+    """Reads the results, and closes the warehouse.
+
+    Args:
+        warehouse: The DuckDB file that dbt built.
+        schema: Schema of the marts.
+        experiment: Only this experiment.
+        metric: Only metrics whose name contains this.
+
+    Raises:
+        LoaderError: There is no such file, or nothing was built in it.
+    """
+    not_built = LoaderError(
+        f"{warehouse} holds no results: run `loader pull`, then `dbt build`", ExitCode.USAGE
+    )
+    if not warehouse.exists():
+        raise not_built
+    with open_warehouse(warehouse, read_only=True) as connection:
+        try:
+            rows = connection.execute(
+                f"""
+                select experiment_id, metric_name, variation_id, baseline_variation_id,
+                    visitors, numerator, mean, lift
+                from "{schema}".experiment_results
+                where segment_name = 'all'
+                    and ($1 is null or experiment_id = $1)
+                    and ($2 is null or contains(lower(metric_name), lower($2)))
+                order by experiment_id, metric_name, length(variation_id), variation_id
+                """,
+                [experiment, metric],
+            ).fetchall()
+        except duckdb.CatalogException as error:
+            raise not_built from error
+    return [Result(*row) for row in rows]
+
+
+def draw_results(results: list[Result]) -> Iterator[Table]:
+    """One table for each experiment: a row for each metric and variation."""
+    for experiment_id, of_experiment in groupby(results, lambda result: result.experiment_id):
+        table = Table(
+            title=f"Experiment {escape(experiment_id)}",
+            title_justify="left",
+            box=None,
+            padding=(0, 1, 0, 0),
+        )
+        table.add_column("metric", overflow="fold")
+        table.add_column("variation")
+        for heading in ("visitors", "total", "mean", "lift"):
+            table.add_column(heading, justify="right")
+        for metric_name, of_metric in groupby(of_experiment, lambda result: result.metric_name):
+            for number, result in enumerate(of_metric):
+                table.add_row("" if number else escape(metric_name), *_cells(result))
+        yield table
+
+
+def _cells(result: Result) -> list[str]:
+    is_rate = result.metric_name.endswith(": unique conversions")
+    if result.variation_id == result.baseline_variation_id:
+        lift = "baseline"
+    else:
+        lift = "" if result.lift is None else f"{result.lift:+.1%}"
+    return [
+        escape(result.variation_id),
+        f"{result.visitors:,}",
+        f"{result.numerator:,.0f}",
+        f"{result.mean:.2%}" if is_rate else f"{result.mean:,.3f}",
+        lift,
+    ]

@@ -1,0 +1,5 @@
+"""Fixtures of the loader's tests."""
+
+from tests.loader.s3_server import s3_export, s3_server
+
+__all__ = ["s3_export", "s3_server"]

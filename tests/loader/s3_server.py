@@ -1,0 +1,375 @@
+"""An S3 server for tests: moto in a process of its own, behind a proxy.
+
+moto (5.2, tried) checks signatures, actions and the keys a policy grants, but not the condition on
+a listing's prefix: the proxy answers for that one, as the vendor's bucket does. It also counts
+requests, and answers with an error where a test asks for one. Objects are put past the proxy, by
+an administrator.
+
+Fixture `s3_export`: a fresh bucket, and a user who may read below one prefix of it.
+"""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import boto3
+import pytest
+from botocore.config import Config
+
+PREFIX = "v1/account_id=12345/"
+REGION = "us-east-1"
+
+
+@dataclass
+class Fault:
+    """An answer the proxy gives instead of the server's, `times` times."""
+
+    status: int
+    code: str
+    times: int
+
+
+@dataclass
+class BucketRules:
+    """One bucket to the proxy: what may be listed, what was asked for, what must fail."""
+
+    prefix: str
+    requests: Counter[str] = field(default_factory=Counter)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    denied_listings: list[str] = field(default_factory=list)
+
+
+class Proxy(ThreadingHTTPServer):
+    """Passes requests on to `upstream` (host, port), unless a bucket's rules say otherwise."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, upstream: tuple[str, int]):
+        super().__init__(("127.0.0.1", 0), ProxyHandler)
+        self.upstream = upstream
+        self.rules: dict[str, BucketRules] = {}
+        self.lock = threading.Lock()
+
+
+class ProxyHandler(BaseHTTPRequestHandler):
+    """One connection of the proxy."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: Proxy
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        bucket, _, key = url.path.lstrip("/").partition("/")
+        kind = "GET" if key else "LIST"
+        rules = self.server.rules.get(bucket)
+        if rules is None:
+            return self._pass_on()
+        with self.server.lock:
+            rules.requests[kind] += 1
+            fault = rules.faults.get(kind)
+            if fault is not None:
+                fault.times -= 1
+                if fault.times == 0:
+                    del rules.faults[kind]
+        if fault is not None:
+            return self._answer(fault.status, _error_body(fault.code, fault.code))
+        if kind == "LIST":
+            prefix = parse_qs(url.query).get("prefix", [""])[0]
+            if not prefix.startswith(rules.prefix):
+                rules.denied_listings.append(prefix)
+                return self._answer(403, _error_body("AccessDenied", "Access Denied"))
+        return self._pass_on()
+
+    def do_HEAD(self) -> None:
+        self._count_and_pass_on()
+
+    def do_PUT(self) -> None:
+        self._count_and_pass_on()
+
+    def do_POST(self) -> None:
+        self._count_and_pass_on()
+
+    def do_DELETE(self) -> None:
+        self._count_and_pass_on()
+
+    def _count_and_pass_on(self) -> None:
+        bucket = unquote(urlsplit(self.path).path).lstrip("/").partition("/")[0]
+        if bucket in self.server.rules:
+            with self.server.lock:
+                self.server.rules[bucket].requests[self.command] += 1
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Send the request on as it came, `Host` too, or its signature would not hold."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        upstream = http.client.HTTPConnection(*self.server.upstream, timeout=60)
+        try:
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() != "connection":
+                    upstream.putheader(name, value)
+            upstream.endheaders(body)
+            answer = upstream.getresponse()
+            content = answer.read()
+        finally:
+            upstream.close()
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", length or str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response_only(status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def _error_body(code: str, message: str) -> bytes:
+    """An error as S3's documentation words it."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{message}</Message>"
+        "<RequestId>4442587FB7D0A2F9</RequestId><HostId>test</HostId></Error>"
+    ).encode()
+
+
+class S3Server:
+    """moto and its proxy, with permissions enforced; `stop` ends both."""
+
+    def __init__(self, log: Path):
+        port = _free_port()
+        self._log = log.open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env=_clean_environment(),
+        )
+        self.direct_url = f"http://127.0.0.1:{port}"
+        try:
+            self._wait()
+            self._set_up_administrator()
+            self.proxy = Proxy(("127.0.0.1", port))
+        except BaseException:
+            self._end_process()
+            raise
+        self._thread = threading.Thread(target=self.proxy.serve_forever, daemon=True)
+        self._thread.start()
+        self.endpoint_url = f"http://127.0.0.1:{self.proxy.server_address[1]}"
+
+    def stop(self) -> None:
+        """End the proxy and moto's process."""
+        self.proxy.shutdown()
+        self.proxy.server_close()
+        self._end_process()
+
+    def export(self, prefix: str = PREFIX) -> "S3Export":
+        """A new bucket and a user who may list and get below `prefix` only."""
+        bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+        self.s3.create_bucket(Bucket=bucket)
+        key = self._user(
+            bucket,
+            [
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:ListBucket",
+                    "Resource": f"arn:aws:s3:::{bucket}",
+                    "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
+                },
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:GetObject",
+                    "Resource": f"arn:aws:s3:::{bucket}/{prefix}*",
+                },
+            ],
+        )
+        rules = BucketRules(prefix)
+        self.proxy.rules[bucket] = rules
+        return S3Export(
+            endpoint_url=self.endpoint_url,
+            bucket=bucket,
+            prefix=prefix,
+            credentials={
+                "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+                "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+            },
+            rules=rules,
+            s3=self.s3,
+        )
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.direct_url}/moto-api/data.json", timeout=5).close()
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def _set_up_administrator(self) -> None:
+        """Make a user who may do all, then have permissions enforced from here on."""
+        self._iam = self._client("iam", "anyone", "anything")
+        key = self._user("administrator", [{"Effect": "Allow", "Action": "*", "Resource": "*"}])
+        switch = urllib.request.Request(
+            f"{self.direct_url}/moto-api/reset-auth",
+            data=b"0",  # how many more requests go unchecked
+            headers={"Content-Type": "text/plain"},  # as a form it is not read, and moto fails
+            method="POST",
+        )
+        urllib.request.urlopen(switch, timeout=5).close()
+        self._iam = self._client("iam", key["AccessKeyId"], key["SecretAccessKey"])
+        self.s3 = self._client("s3", key["AccessKeyId"], key["SecretAccessKey"])
+
+    def _user(self, name: str, statements: list[dict[str, Any]]) -> dict[str, str]:
+        self._iam.create_user(UserName=name)
+        self._iam.put_user_policy(
+            UserName=name,
+            PolicyName="only",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+        )
+        key: dict[str, str] = self._iam.create_access_key(UserName=name)["AccessKey"]
+        return key
+
+    def _client(self, service: str, access_key: str, secret: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.direct_url,
+            region_name=REGION,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret,
+            config=Config(
+                s3={"addressing_style": "path"},
+                max_pool_connections=16,
+                request_checksum_calculation="when_required",
+            ),
+        )
+
+    def _end_process(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+@dataclass
+class S3Export:
+    """One bucket with one account's prefix, as the vendor gives it to a customer."""
+
+    endpoint_url: str
+    bucket: str
+    prefix: str
+    credentials: dict[str, str]
+    rules: BucketRules
+    s3: Any
+
+    @property
+    def source(self) -> str:
+        """What a user gives: `s3://bucket/v1/account_id=12345/`."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """A whole environment for a command: nothing of this machine's own AWS settings."""
+        return _clean_environment() | self.credentials | {"AWS_ENDPOINT_URL_S3": self.endpoint_url}
+
+    @property
+    def requests(self) -> Counter[str]:
+        """Requests since the bucket was made, or since `requests.clear()`: `LIST`, `GET`, …"""
+        return self.rules.requests
+
+    def upload(self, folder: Path) -> None:
+        """Put every file of a folder below the prefix; `folder` holds the `type=` folders."""
+        files = [path for path in folder.rglob("*") if path.is_file()]
+
+        def put(path: Path) -> None:
+            self.put(str(path.relative_to(folder)), path.read_bytes())
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, files))
+
+    def put(self, key: str, body: bytes = b"") -> None:
+        """Put one object; `key` is relative to the prefix."""
+        self.s3.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body)
+
+    def delete(self, key: str) -> None:
+        """Delete one object; `key` is relative to the prefix."""
+        self.s3.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+
+    def fail(self, kind: str, status: int, code: str, times: int = 1) -> None:
+        """Have the next `times` requests of a kind (`LIST`, `GET`) answered with this error."""
+        self.rules.faults[kind] = Fault(status, code, times)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _clean_environment() -> dict[str, str]:
+    """This process's environment without its AWS and loader settings."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "OPTIMIZELY_"))
+    }
+    return kept | {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The server of the whole session."""
+    server = S3Server(tmp_path_factory.mktemp("s3") / "moto.log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3_export(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Export:
+    """A fresh bucket; this process's environment holds its keys, but not its endpoint."""
+    export = s3_server.export()
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "OPTIMIZELY_")):
+            monkeypatch.delenv(name)
+    for name, value in (_clean_environment() | export.credentials).items():
+        monkeypatch.setenv(name, value)
+    return export

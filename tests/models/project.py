@@ -1,0 +1,96 @@
+"""The dbt project, run in this process: start-up would dominate hundreds of builds."""
+
+import gc
+import os
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+from loader.export.layout import open_export
+from loader.landing.warehouse import open_warehouse
+from loader.pull import PullResult, Window, plan_pull, run_plan
+from loader.spec import TABLES
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A warehouse in a folder of its own, and the project that builds in it.
+
+    Target `incremental` builds in schema `main`, target `rebuild` in schema `rebuild` of the same
+    file, so that the two can be compared by one query.
+    """
+
+    folder: Path
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file."""
+        return self.folder / "warehouse.duckdb"
+
+    def pull(self, source: Path, *, force: bool = False) -> PullResult:
+        """Lands everything that stands in a folder."""
+        export = open_export(str(source))
+        plan = plan_pull(export, self.warehouse, list(TABLES), Window(since=date.min), force=force)
+        return run_plan(plan, export, self.warehouse)
+
+    def dbt(self, *arguments: str, target: str = "incremental") -> dbtRunnerResult:
+        """Runs one dbt command."""
+        os.environ["OPTIMIZELY_E3_WAREHOUSE"] = str(self.warehouse)
+        try:
+            return dbtRunner(manifest=_manifest(target)).invoke(
+                [*arguments, *_flags(target), "--no-write-json"]
+            )
+        finally:
+            # dbt would keep the file open, and locked, until this process ends.
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+            gc.collect()
+
+    def build(self, *arguments: str, target: str = "incremental") -> None:
+        """Runs `dbt run` and expects it to succeed."""
+        result = self.dbt("run", *arguments, target=target)
+        assert result.success, failures(result)
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query on the warehouse."""
+        with open_warehouse(self.warehouse, read_only=True) as connection:
+            return connection.execute(sql, list(parameters)).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Changes the warehouse by hand."""
+        with open_warehouse(self.warehouse) as connection:
+            connection.execute(sql)
+
+
+def failures(result: dbtRunnerResult) -> str:
+    """What failed in a dbt command, for an assertion's message."""
+    if result.exception:
+        return repr(result.exception)
+    nodes = getattr(result.result, "results", [])
+    return "\n".join(
+        f"{node.node.name}: {node.message}"
+        for node in nodes
+        if node.status not in ("success", "pass", "skipped")
+    )
+
+
+def _flags(target: str) -> list[str]:
+    work = ROOT / "target" / "tests" / f"{os.getpid()}-{target}"
+    work.mkdir(parents=True, exist_ok=True)
+    profiles = ROOT / "tests" / "profiles"
+    folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": ROOT}
+    flags = [f"--{name}={folder}" for name, folder in folders.items()]
+    return [*flags, f"--target={target}", "--quiet", "--log-level-file=none"]
+
+
+@cache
+def _manifest(target: str) -> Any:
+    result = dbtRunner().invoke(["parse", *_flags(target)])
+    assert result.success, failures(result)
+    return result.result

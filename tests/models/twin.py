@@ -1,0 +1,641 @@
+"""The brute-force twin: docs/counting.md read literally, in plain Python.
+
+The models are one reading of that page, this module is the other. It shares no code, no idea of
+"incremental" and no engine with them: every answer is worked out from all landed rows, one visitor,
+one event and one rule at a time. Slow and obvious beats fast and clever here, because a mistake
+that both readings share is a mistake nobody finds.
+
+Section numbers (§) are those of docs/counting.md. The order of the returned rows means nothing:
+compare them as sets of rows.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+Row = dict[str, Any]
+
+EPOCH = datetime(1970, 1, 1)
+SESSION_GAP = timedelta(minutes=30)
+SESSION_LIMIT = timedelta(hours=24)
+
+BLANK_IS_NULL = (
+    "uuid",
+    "visitor_id",
+    "session_id",
+    "experiment_id",
+    "campaign_id",
+    "variation_id",
+    "entity_id",
+    "event_name",
+)
+"""§1: the columns in which '' means NULL; the same names count inside `experiments`."""
+
+BOT_KEY = "$opt_bot_filtering"
+TYPED_VALUE_MARK = "\ue000"
+
+
+@dataclass
+class Event:
+    """One decision or conversion that survived §1, with what §2 adds to it."""
+
+    event_id: str
+    visitor_id: str | None
+    occurred_at: datetime | None
+    processed_at: datetime | None
+    is_bot: bool
+    row: Row
+    session_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """§3: one sign that a visitor saw an experiment: a decision, or an element of `experiments`."""
+
+    event: Event
+    is_decision: bool
+    variation_id: str | None
+    is_holdback: bool
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """§3: what all evidence of one experiment and visitor comes to."""
+
+    experiment_id: str
+    visitor_id: str
+    variation_id: str | None
+    exposed_at: datetime
+    source: str
+    status: str
+    variation_count: int
+    decision_count: int
+    is_holdback: bool
+    is_bot: bool
+    session_key: str | None
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """§4: one conversion that counts for one experiment."""
+
+    conversion: Event
+    experiment_id: str
+    variation_id: str | None
+    vendor_variation_id: str | None
+    source: str
+    seconds_since_exposure: float | None
+
+
+class Twin:
+    """Every mart, from the landed rows alone.
+
+    `decisions` and `conversions` hold one dict per landed row: the columns of the specification
+    (a column that is missing is None) and `_export_date`, `_file_id`, `_file_row`. The keyword
+    arguments are the project's variables of the same names.
+    """
+
+    def __init__(
+        self,
+        decisions: Iterable[Row],
+        conversions: Iterable[Row],
+        *,
+        attribution: str = "derived",
+        visitor_counting: str = "full_stack",
+        crossovers: str = "first",
+        attribution_window_hours: float = 0,
+    ) -> None:
+        _require("attribution", attribution, ("derived", "vendor"))
+        _require("visitor_counting", visitor_counting, ("full_stack", "web"))
+        _require("crossovers", crossovers, ("first", "exclude"))
+        self.attribution = attribution
+        self.visitor_counting = visitor_counting
+        self.crossovers = crossovers
+        self.attribution_window_hours = attribution_window_hours
+        # §1: duplicates are searched for within one table; the same uuid in both is two events.
+        self._decisions = _first_of_duplicates(decisions)
+        self._conversions = _first_of_duplicates(conversions)
+        # §2: sessions are cut over both tables together.
+        _set_session_keys(self._decisions + self._conversions)
+
+    @cached_property
+    def decisions(self) -> list[Row]:
+        """One row per decision."""
+        return [
+            {
+                "event_id": event.event_id,
+                "visitor_id": event.visitor_id,
+                "session_key": event.session_key,
+                "vendor_session_id": event.row.get("session_id"),
+                "occurred_at": event.occurred_at,
+                "processed_at": event.processed_at,
+                "campaign_id": event.row.get("campaign_id"),
+                "experiment_id": event.row.get("experiment_id"),
+                "variation_id": event.row.get("variation_id"),
+                "is_holdback": bool(event.row.get("is_holdback")),
+                "is_bot": event.is_bot,
+            }
+            for event in self._decisions
+        ]
+
+    @cached_property
+    def conversions(self) -> list[Row]:
+        """One row per conversion."""
+        return [
+            {
+                "event_id": event.event_id,
+                "visitor_id": event.visitor_id,
+                "session_key": event.session_key,
+                "vendor_session_id": event.row.get("session_id"),
+                "occurred_at": event.occurred_at,
+                "processed_at": event.processed_at,
+                "entity_id": event.row.get("entity_id"),
+                "event_name": event.row.get("event_name"),
+                "event_type": event.row.get("event_type"),
+                "revenue_cents": event.row.get("revenue"),
+                "value": event.row.get("value"),
+                "quantity": event.row.get("quantity"),
+                "is_bot": event.is_bot,
+            }
+            for event in self._conversions
+        ]
+
+    @cached_property
+    def sessions(self) -> list[Row]:
+        """One row per session (§2)."""
+        events_of: dict[str, list[Event]] = defaultdict(list)
+        decision_count: dict[str, int] = defaultdict(int)
+        conversion_count: dict[str, int] = defaultdict(int)
+        revenue_cents: dict[str, int] = defaultdict(int)
+        for event in self._decisions:
+            if event.session_key is not None:
+                events_of[event.session_key].append(event)
+                decision_count[event.session_key] += 1
+        for event in self._conversions:
+            if event.session_key is not None:
+                events_of[event.session_key].append(event)
+                conversion_count[event.session_key] += 1
+                revenue_cents[event.session_key] += event.row.get("revenue") or 0
+        return [
+            {
+                "session_key": session_key,
+                "visitor_id": events[0].visitor_id,
+                "started_at": min(_time(event) for event in events),
+                "ended_at": max(_time(event) for event in events),
+                "decision_count": decision_count[session_key],
+                "conversion_count": conversion_count[session_key],
+                "revenue_cents": revenue_cents[session_key],
+            }
+            for session_key, events in events_of.items()
+        ]
+
+    @cached_property
+    def exposures(self) -> list[Row]:
+        """One row per experiment and visitor (§3)."""
+        return [
+            {
+                "experiment_id": exposure.experiment_id,
+                "visitor_id": exposure.visitor_id,
+                "variation_id": exposure.variation_id,
+                "exposed_at": exposure.exposed_at,
+                "exposure_source": exposure.source,
+                "exposure_status": exposure.status,
+                "variation_count": exposure.variation_count,
+                "decision_count": exposure.decision_count,
+                "is_holdback": exposure.is_holdback,
+                "is_bot": exposure.is_bot,
+                "session_key": exposure.session_key,
+            }
+            for exposure in self._exposures.values()
+        ]
+
+    @cached_property
+    def attributed_conversions(self) -> list[Row]:
+        """One row per conversion and experiment (§4)."""
+        return [
+            {
+                "event_id": attribution.conversion.event_id,
+                "visitor_id": attribution.conversion.visitor_id,
+                "experiment_id": attribution.experiment_id,
+                "variation_id": attribution.variation_id,
+                "vendor_variation_id": attribution.vendor_variation_id,
+                "event_name": attribution.conversion.row.get("event_name"),
+                "entity_id": attribution.conversion.row.get("entity_id"),
+                "occurred_at": attribution.conversion.occurred_at,
+                "revenue_cents": attribution.conversion.row.get("revenue"),
+                "value": attribution.conversion.row.get("value"),
+                "quantity": attribution.conversion.row.get("quantity"),
+                "attribution_source": attribution.source,
+                "seconds_since_exposure": attribution.seconds_since_exposure,
+            }
+            for attribution in self._attributions
+        ]
+
+    @cached_property
+    def observations(self) -> list[Row]:
+        """One row per experiment, counted visitor and metric of the experiment (§5)."""
+        counted_visitors: dict[str, dict[str, Exposure]] = defaultdict(dict)
+        for exposure in self._exposures.values():
+            if self._is_counted_visitor(exposure):
+                counted_visitors[exposure.experiment_id][exposure.visitor_id] = exposure
+
+        # (experiment, event key) → visitor → the conversions that count. An entry exists only
+        # where a conversion counts: that is what lets a metric exist for an experiment.
+        counted: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for attribution in self._attributions:
+            conversion = attribution.conversion
+            # An event's key: its name, or its entity where it has no name.
+            event_key = conversion.row.get("event_name") or conversion.row.get("entity_id")
+            visitor_id = conversion.visitor_id
+            if event_key is None or visitor_id is None:
+                continue
+            visitor_exposure = counted_visitors[attribution.experiment_id].get(visitor_id)
+            if visitor_exposure is None:
+                continue
+            if self._is_counted_conversion(attribution, visitor_exposure):
+                counted[attribution.experiment_id, event_key][visitor_id].append(conversion.row)
+
+        rows: list[Row] = []
+        for (experiment_id, event_key), conversions_of in counted.items():
+            for visitor_id, exposure in counted_visitors[experiment_id].items():
+                conversions = conversions_of.get(visitor_id, [])
+                values = {
+                    "unique conversions": 1 if conversions else 0,
+                    "total conversions": len(conversions),
+                    "revenue": sum(row.get("revenue") or 0 for row in conversions),
+                    "value": sum(row.get("value") or 0.0 for row in conversions),
+                }
+                for measure, value in values.items():
+                    rows.append(
+                        {
+                            "experiment_id": experiment_id,
+                            "visitor_id": visitor_id,
+                            "metric_name": f"{event_key}: {measure}",
+                            "variation_id": exposure.variation_id,
+                            "value": float(value),
+                        }
+                    )
+        return rows
+
+    @cached_property
+    def summary(self) -> list[Row]:
+        """One row per experiment, metric and variation (§6)."""
+        values_of: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+        for row in self.observations:
+            key = (row["experiment_id"], row["metric_name"], row["variation_id"])
+            values_of[key].append(row["value"])
+        return [
+            {
+                "experiment_id": experiment_id,
+                "metric_name": metric_name,
+                "variation_id": variation_id,
+                "visitors": len(values),
+                "value_sum": sum(values),
+                "value_sum_squares": sum(value * value for value in values),
+            }
+            for (experiment_id, metric_name, variation_id), values in values_of.items()
+        ]
+
+    @cached_property
+    def results(self) -> list[Row]:
+        """One row per experiment, metric and variation, compared with the baseline (§6)."""
+        arms_of: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
+        for row in self.summary:
+            arms_of[row["experiment_id"], row["metric_name"]][row["variation_id"]] = row
+
+        rows: list[Row] = []
+        for (experiment_id, metric_name), arms in arms_of.items():
+            # Ids are numbers that only grow: shorter first, then by text.
+            baseline_id = min(arms, key=lambda variation_id: (len(variation_id), variation_id))
+            baseline = arms[baseline_id]
+            baseline_mean = baseline["value_sum"] / baseline["visitors"]
+            for variation_id, arm in arms.items():
+                mean = arm["value_sum"] / arm["visitors"]
+                difference = mean - baseline_mean
+                rows.append(
+                    {
+                        "experiment_id": experiment_id,
+                        "metric_name": metric_name,
+                        "variation_id": variation_id,
+                        "baseline_variation_id": baseline_id,
+                        "visitors": arm["visitors"],
+                        "numerator": arm["value_sum"],
+                        "mean": mean,
+                        "baseline_mean": baseline_mean,
+                        "difference": difference,
+                        "lift": difference / baseline_mean if baseline_mean != 0 else None,
+                    }
+                )
+        return rows
+
+    @cached_property
+    def _exposures(self) -> dict[tuple[str, str], Exposure]:
+        """§3: (experiment, visitor) → exposure."""
+        evidence_of: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
+        for event in self._decisions:
+            experiment_id = event.row.get("experiment_id")
+            if event.visitor_id is None or event.occurred_at is None or experiment_id is None:
+                continue
+            evidence_of[experiment_id, event.visitor_id].append(
+                Evidence(
+                    event=event,
+                    is_decision=True,
+                    variation_id=event.row.get("variation_id"),
+                    is_holdback=bool(event.row.get("is_holdback")),
+                )
+            )
+        for event in self._conversions:
+            if event.visitor_id is None or event.occurred_at is None:
+                continue
+            for element in _experiments(event):
+                if element["experiment_id"] is None:
+                    continue
+                evidence_of[element["experiment_id"], event.visitor_id].append(
+                    Evidence(
+                        event=event,
+                        is_decision=False,
+                        variation_id=element["variation_id"],
+                        is_holdback=element["is_holdback"],
+                    )
+                )
+        return {
+            (experiment_id, visitor_id): _exposure(experiment_id, visitor_id, evidence)
+            for (experiment_id, visitor_id), evidence in evidence_of.items()
+        }
+
+    @cached_property
+    def _attributions(self) -> list[Attribution]:
+        """§4: every pair of conversion and experiment that either rule brings together."""
+        exposures_of: dict[str, list[Exposure]] = defaultdict(list)
+        for exposure in self._exposures.values():
+            exposures_of[exposure.visitor_id].append(exposure)
+
+        attributions: list[Attribution] = []
+        for conversion in self._conversions:
+            derived: dict[str, Exposure] = {}
+            if conversion.visitor_id is not None:
+                for exposure in exposures_of[conversion.visitor_id]:
+                    if self._is_derived(conversion, exposure):
+                        derived[exposure.experiment_id] = exposure
+
+            # Vendor attribution needs neither a visitor nor a timestamp: the element alone names
+            # the experiment.
+            vendor: dict[str, list[str | None]] = defaultdict(list)
+            for element in _experiments(conversion):
+                if element["experiment_id"] is not None and not element["is_holdback"]:
+                    vendor[element["experiment_id"]].append(element["variation_id"])
+
+            for experiment_id in sorted({*derived, *vendor}):
+                # Several elements are one attribution, of the smallest variation. Unlike the
+                # baseline of §6, which says "shorter first", this is the plain order of text.
+                known = [v for v in vendor.get(experiment_id, []) if v is not None]
+                vendor_variation_id = min(known) if known else None
+                if experiment_id in derived and experiment_id in vendor:
+                    source = "both"
+                elif experiment_id in derived:
+                    source = "derived"
+                else:
+                    source = "vendor"
+                attributions.append(
+                    Attribution(
+                        conversion=conversion,
+                        experiment_id=experiment_id,
+                        variation_id=(
+                            derived[experiment_id].variation_id
+                            if experiment_id in derived
+                            else vendor_variation_id
+                        ),
+                        vendor_variation_id=vendor_variation_id,
+                        source=source,
+                        seconds_since_exposure=self._seconds(conversion, experiment_id),
+                    )
+                )
+        return attributions
+
+    def _is_derived(self, conversion: Event, exposure: Exposure) -> bool:
+        """§4: whether derived attribution brings this conversion and this exposure together.
+
+        The caller has seen to it that both are of one visitor. A conversion without a timestamp is
+        not known to be at or after the exposure.
+        """
+        if exposure.source not in ("decision", "both") or exposure.is_holdback:
+            return False
+        if conversion.occurred_at is None or conversion.occurred_at < exposure.exposed_at:
+            return False
+        if self.attribution_window_hours == 0:
+            return True
+        window = timedelta(hours=self.attribution_window_hours)
+        return conversion.occurred_at <= exposure.exposed_at + window
+
+    def _seconds(self, conversion: Event, experiment_id: str) -> float | None:
+        """§4: seconds from the visitor's exposure to the conversion; negative if it came before."""
+        if conversion.visitor_id is None or conversion.occurred_at is None:
+            return None
+        exposure = self._exposures.get((experiment_id, conversion.visitor_id))
+        if exposure is None:
+            return None
+        return _milliseconds(conversion.occurred_at - exposure.exposed_at) / 1000
+
+    def _is_counted_visitor(self, exposure: Exposure) -> bool:
+        """§5, who is counted."""
+        if exposure.status in ("holdback", "bot", "no_variation"):
+            return False
+        if self.visitor_counting == "full_stack" and exposure.source not in ("decision", "both"):
+            return False
+        return not (self.crossovers == "exclude" and exposure.status == "crossover")
+
+    def _is_counted_conversion(self, attribution: Attribution, exposure: Exposure) -> bool:
+        """§5, what is counted: `exposure` is the counted exposure of the conversion's visitor.
+
+        A conversion without a timestamp is left out: nobody can say that it was not before.
+        """
+        conversion = attribution.conversion
+        if conversion.is_bot:
+            return False
+        if attribution.source not in (self.attribution, "both"):
+            return False
+        return conversion.occurred_at is not None and conversion.occurred_at >= exposure.exposed_at
+
+
+def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a misspelt option: it would silently mean the other reading."""
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; use one of {', '.join(allowed)}.")
+
+
+def _first_of_duplicates(rows: Iterable[Row]) -> list[Event]:
+    """§1: the events of one table: of the rows with one visitor and one event_id, the first."""
+    copies: dict[tuple[str | None, str], list[Row]] = defaultdict(list)
+    for raw in rows:
+        row = _without_blanks(raw)
+        copies[row.get("visitor_id"), _event_id(row)].append(row)
+    events: list[Event] = []
+    for (visitor_id, event_id), same_event in copies.items():
+        first = min(same_event, key=_landing_order)
+        events.append(
+            Event(
+                event_id=event_id,
+                visitor_id=visitor_id,
+                occurred_at=first.get("timestamp"),
+                processed_at=first.get("process_timestamp"),
+                is_bot=_is_bot(first.get("attributes")),
+                row=first,
+            )
+        )
+    return events
+
+
+def _without_blanks(row: Row) -> Row:
+    """§1: the row with NULL for '' where '' means NULL. `experiments` is read by _experiments."""
+    return {
+        column: None if column in BLANK_IS_NULL and value == "" else value
+        for column, value in row.items()
+    }
+
+
+def _event_id(row: Row) -> str:
+    """§1: the lower-cased uuid; a row without one is its own event."""
+    uuid: str | None = row.get("uuid")
+    if uuid is None:
+        return f"row-{row['_file_id']}-{row['_file_row']}"
+    return uuid.lower()
+
+
+def _landing_order(row: Row) -> tuple[Any, ...]:
+    """§1: the order in which copies of one event are looked at, NULLs last."""
+    export_date: date = row["_export_date"]
+    return (
+        export_date,
+        _nulls_last(row.get("process_timestamp")),
+        _nulls_last(row.get("timestamp")),
+        row["_file_id"],
+        row["_file_row"],
+    )
+
+
+def _nulls_last(value: Any) -> tuple[bool, Any]:
+    """A sort key: None after everything. Two Nones are equal, so they are never compared by <."""
+    return value is None, value
+
+
+def _is_bot(attributes: list[Row | None] | None) -> bool:
+    """§1: whether the vendor's bot flag is among the attributes and says true."""
+    for attribute in attributes or []:
+        if attribute is None:
+            continue
+        key = attribute.get("name")
+        if key is None:
+            key = attribute.get("id")
+        value: str = attribute.get("value") or ""
+        if key == BOT_KEY and value.removeprefix(TYPED_VALUE_MARK).lower() == "true":
+            return True
+    return False
+
+
+def _experiments(conversion: Event) -> list[Row]:
+    """The elements of `experiments`: '' is NULL (§1), is_holdback NULL is false (§3)."""
+    elements: list[Row] = []
+    for raw in conversion.row.get("experiments") or []:
+        if raw is None:
+            continue
+        elements.append(
+            {
+                "experiment_id": raw.get("experiment_id") or None,
+                "variation_id": raw.get("variation_id") or None,
+                "is_holdback": bool(raw.get("is_holdback")),
+            }
+        )
+    return elements
+
+
+def _set_session_keys(events: list[Event]) -> None:
+    """§2: cut each visitor's events into sessions."""
+    events_of: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.visitor_id is not None and event.occurred_at is not None:
+            events_of[event.visitor_id].append(event)
+
+    for visitor_id, visitor_events in events_of.items():
+        session_start: datetime | None = None
+        previous: datetime | None = None
+        # Events in one instant follow each other with a gap of 0, so in whichever order they come
+        # only the first of them can open a session.
+        for event in sorted(visitor_events, key=_time):
+            occurred_at = _time(event)
+            if (
+                session_start is None
+                or previous is None
+                or occurred_at - previous >= SESSION_GAP
+                or occurred_at - session_start > SESSION_LIMIT
+            ):
+                session_start = occurred_at
+            event.session_key = f"{visitor_id}:{_milliseconds(session_start - EPOCH)}"
+            previous = occurred_at
+
+
+def _exposure(experiment_id: str, visitor_id: str, evidence: list[Evidence]) -> Exposure:
+    """§3: what all evidence of one experiment and visitor comes to."""
+    without_holdback = [item for item in evidence if not item.is_holdback]
+    counted = without_holdback or evidence
+    is_holdback = not without_holdback
+    decisions = [item for item in counted if item.is_decision]
+    if len(decisions) == len(counted):
+        source = "decision"
+    elif not decisions:
+        source = "vendor"
+    else:
+        source = "both"
+
+    # A decision goes before any element, however early the element is.
+    first = min(
+        decisions or counted,
+        key=lambda item: (
+            _time(item.event),
+            _nulls_last(item.event.processed_at),
+            item.event.event_id,
+            _nulls_last(item.variation_id),
+        ),
+    )
+    variation_count = len({item.variation_id for item in counted if item.variation_id is not None})
+    is_bot = any(item.event.is_bot for item in counted)
+
+    if is_holdback:
+        status = "holdback"
+    elif is_bot:
+        status = "bot"
+    elif first.variation_id is None:
+        status = "no_variation"
+    elif variation_count > 1:
+        status = "crossover"
+    else:
+        status = "valid"
+
+    return Exposure(
+        experiment_id=experiment_id,
+        visitor_id=visitor_id,
+        variation_id=first.variation_id,
+        exposed_at=_time(first.event),
+        source=source,
+        status=status,
+        variation_count=variation_count,
+        decision_count=len(decisions),
+        is_holdback=is_holdback,
+        is_bot=is_bot,
+        session_key=first.event.session_key,
+    )
+
+
+def _time(event: Event) -> datetime:
+    """When an event happened, for events that are only here because they have a timestamp."""
+    assert event.occurred_at is not None
+    return event.occurred_at
+
+
+def _milliseconds(duration: timedelta) -> int:
+    """Whole milliseconds; every timestamp of the export is whole milliseconds."""
+    return duration // timedelta(milliseconds=1)
