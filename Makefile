@@ -15,7 +15,7 @@ demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader pull --source demo-export --warehouse demo.duckdb
 	@echo "dbt build: models and their tests …"
 	@OPTIMIZELY_E3_WAREHOUSE=demo.duckdb $(BIN)/dbt --quiet build
-	@$(BIN)/report show --warehouse demo.duckdb --metric purchase
+	@$(BIN)/report show --warehouse demo.duckdb --metric 'purchase: unique' --metric 'purchase: revenue'
 	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report show"
 
 test: lint
@@ -25,7 +25,7 @@ lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint --processes $(WORKERS) models tests/spec tests/quality
+	@$(BIN)/sqlfluff lint --processes $(WORKERS) models tests/dialects tests/quality tests/spec
 
 format: $(VENV)/installed-dev
 	@$(BIN)/ruff check --fix .

@@ -1,5 +1,6 @@
 """The command `loader`: parses options and prints; everything else is elsewhere."""
 
+import io
 import json
 import sys
 from datetime import date, datetime
@@ -23,7 +24,6 @@ from loader.timespan import parse_day, today_utc
 
 app = typer.Typer(
     help="Lands Optimizely's Enriched Events Export in a warehouse.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -173,13 +173,15 @@ def demo(
 
 def main() -> None:
     """Entry point: every error a user can cause is one line on standard error and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names are outside input: any terminal shows them
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except LoaderError as error:
         errors.print(f"error: {error}")
         code = error.exit_code
     except TyperException as error:
-        errors.print(f"error: {error.format_message()} See loader --help.")
+        errors.print(f"error: {error.format_message().rstrip('.')}: see loader --help")
         code = ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted; the days landed so far are kept")
@@ -300,4 +302,4 @@ def _print_json(data: Any) -> None:
     def plain(value: Any) -> Any:
         return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
-    print(json.dumps(data, default=plain, indent=2, ensure_ascii=False))
+    print(json.dumps(data, default=plain, indent=2))

@@ -14,7 +14,7 @@
 {%- endmacro %}
 
 {% macro specified_decisions() %}
-    {#- Decisions without holdback. Only visitors are counted in them, so copies make no difference. -#}
+    {#- Decisions without holdback. -#}
     select
         exported.experiment_id,
         exported.visitor_id,
@@ -26,64 +26,66 @@
         exported.experiment_id <> ''
         and not coalesce(exported.is_holdback, false)
         and {{ optimizely_e3.is_in_measured_window('exported.timestamp') }}
+        and {{ optimizely_e3.is_no_copy(source('optimizely_raw', 'decisions')) }}
 {%- endmacro %}
 
 {% macro specified_attributions() %}
     {#- Conversions that name an experiment without holdback, once for each experiment they name. -#}
     select
         element.experiment_id,
-        exported.visitor_id,
-        exported.entity_id,
-        exported.revenue,
-        exported.value
-    from {{ source('optimizely_raw', 'conversions') }} as exported
-    {{ optimizely_e3.cross_join_elements('exported.experiments') }}
-    where
-        element.experiment_id <> ''
-        and not coalesce(element.is_holdback, false)
-        and {{ optimizely_e3.is_in_measured_window('exported.timestamp') }}
-        and not exists (
-            select 1
-            from ({{ optimizely_e3.copied_conversions() }}) as copies
-            where copies._file_id = exported._file_id and copies._file_row = exported._file_row
-        )
-    group by
-        exported._file_id,
-        exported._file_row,
-        element.experiment_id,
-        exported.visitor_id,
-        exported.entity_id,
-        exported.revenue,
-        exported.value
-{%- endmacro %}
-
-{% macro copied_conversions() %}
-    {#- Rows that repeat an earlier one: which row of which file. -#}
-    select
-        _file_id,
-        _file_row
+        visitor_id,
+        entity_id,
+        revenue,
+        value
     from (
         select
-            _file_id,
-            _file_row,
-            row_number() over (
-                partition by nullif(visitor_id, ''), lower(uuid)
-                order by
-                    _export_date,
-                    process_timestamp nulls last,
-                    timestamp nulls last,
-                    _file_id,
-                    _file_row
-            ) as occurrence
-        from {{ source('optimizely_raw', 'conversions') }}
+            exported._file_id,
+            exported._file_row,
+            exported.visitor_id,
+            exported.entity_id,
+            exported.revenue,
+            exported.value,
+            {{ optimizely_e3.each_element('exported.experiments') }} as element
+        from {{ source('optimizely_raw', 'conversions') }} as exported
         where
-            lower(uuid) in (
-                select lower(uuid)
-                from {{ source('optimizely_raw', 'conversions') }}
-                where uuid <> ''
-                group by lower(uuid)
-                having count(*) > 1
-            )
-    ) as numbered
-    where occurrence > 1
+            {{ optimizely_e3.is_in_measured_window('exported.timestamp') }}
+            and {{ optimizely_e3.is_no_copy(source('optimizely_raw', 'conversions')) }}
+    ) as elements
+    where element.experiment_id <> '' and not coalesce(element.is_holdback, false)
+    group by
+        _file_id, _file_row, element.experiment_id, visitor_id, entity_id, revenue, value
+{%- endmacro %}
+
+{% macro is_no_copy(relation) %}
+    {#- Whether the row `exported` of a staging table is the first that its visitor and uuid were exported as. -#}
+    not exists (
+        select 1
+        from (
+            select
+                _file_id,
+                _file_row,
+                row_number() over (
+                    partition by nullif(visitor_id, ''), lower(uuid)
+                    order by
+                        _export_date,
+                        process_timestamp nulls last,
+                        timestamp nulls last,
+                        _file_id,
+                        _file_row
+                ) as occurrence
+            from {{ relation }}
+            where
+                lower(uuid) in (
+                    select lower(uuid)
+                    from {{ relation }}
+                    where uuid <> ''
+                    group by lower(uuid)
+                    having count(*) > 1
+                )
+        ) as numbered
+        where
+            numbered.occurrence > 1
+            and numbered._file_id = exported._file_id
+            and numbered._file_row = exported._file_row
+    )
 {%- endmacro %}

@@ -34,17 +34,19 @@ def show(
     experiment: Annotated[
         str | None, typer.Option(help="Only this experiment.", show_default=False)
     ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(help="Only metrics whose name contains this.", show_default=False),
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="Only metrics whose name contains this.", show_default=False),
     ] = None,
 ) -> None:
     """Print the experiment results as a table."""
-    results = read_results(warehouse, schema, experiment, metric)
-    console = Console()
+    results = read_results(warehouse, schema, experiment, metrics or [])
+    console = Console(highlight=False)
     for table in draw_results(results):
         console.print(table)
         console.print()
+    if not results:
+        console.print("no results: no event was attributed to a counted visitor")
 
 
 def main() -> None:

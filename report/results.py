@@ -1,6 +1,6 @@
 """The experiment results as tables for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -28,7 +28,7 @@ class Result:
 
 
 def read_results(
-    warehouse: Path, schema: str, experiment: str | None = None, metric: str | None = None
+    warehouse: Path, schema: str, experiment: str | None = None, metrics: Sequence[str] = ()
 ) -> list[Result]:
     """Reads the results, and closes the warehouse.
 
@@ -36,7 +36,7 @@ def read_results(
         warehouse: The DuckDB file that dbt built.
         schema: Schema of the marts.
         experiment: Only this experiment.
-        metric: Only metrics whose name contains this.
+        metrics: Only metrics whose name contains one of these; all, where there are none.
 
     Raises:
         LoaderError: There is no such file, or nothing was built in it.
@@ -55,10 +55,15 @@ def read_results(
                 from "{schema}".experiment_results
                 where segment_name = 'all'
                     and ($1 is null or experiment_id = $1)
-                    and ($2 is null or contains(lower(metric_name), lower($2)))
+                    and (
+                        len($2::varchar[]) = 0
+                        or len(list_filter(
+                            $2::varchar[], lambda name: contains(lower(metric_name), lower(name))
+                        )) > 0
+                    )
                 order by experiment_id, metric_name, length(variation_id), variation_id
                 """,
-                [experiment, metric],
+                [experiment, list(metrics)],
             ).fetchall()
         except duckdb.CatalogException as error:
             raise not_built from error
@@ -93,7 +98,7 @@ def _cells(result: Result) -> list[str]:
     return [
         escape(result.variation_id),
         f"{result.visitors:,}",
-        f"{result.numerator:,.0f}",
+        f"{result.numerator:,.0f}" if result.numerator.is_integer() else f"{result.numerator:,.2f}",
         f"{result.mean:.2%}" if is_rate else f"{result.mean:,.3f}",
         lift,
     ]

@@ -8,6 +8,9 @@ import pyarrow.parquet as pq
 
 from loader import spec
 
+READER_COLUMNS = {"filename", "file_row_number"}
+"""Columns that DuckDB's reader adds: it refuses a file that has one of its own."""
+
 
 class BadFile(Exception):
     """A file that cannot be landed without losing something; the message says why."""
@@ -40,8 +43,11 @@ def read_footer(path: Path, table: spec.Table) -> Footer:
     except (pa.ArrowException, OSError) as error:
         raise BadFile(f"not a readable Parquet file ({_first_line(error)})") from error
     types = {field.name: field.type for field in schema}
-    if len(types) != len(schema):
+    # DuckDB does not see letter case: of two such columns it would read the wrong one.
+    if len({name.lower() for name in types}) != len(schema):
         raise BadFile("two columns have one name")
+    if taken := [name for name in types if name.lower() in READER_COLUMNS]:
+        raise BadFile(f"a column has a name that the reader needs: {', '.join(taken)}")
     missing = [c.name for c in table.columns if c.is_required and c.name not in types]
     if missing:
         raise BadFile(f"required columns are missing: {', '.join(missing)}")
@@ -66,7 +72,7 @@ def _expression(column: spec.Column, found: pa.DataType | None) -> str:
         if pa.types.is_integer(found):
             return f"epoch_ms({name}) as {name}"
         if found.tz is not None:
-            return f"make_timestamp(epoch_us({name})) as {name}"
+            return f"make_timestamp(epoch_us(cast({name} as timestamptz))) as {name}"
     return f"cast({name} as {column.sql_type}) as {name}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import Export, ExportDay, ExportFile
@@ -21,12 +22,11 @@ def open_spool(warehouse: Path) -> Iterator[Path]:
     The lock on it is held by the operating system: it goes with the process, however that ends.
 
     Raises:
-        LoaderError: Another pull into the same warehouse is running.
+        LoaderError: Another pull into the same warehouse is running, or nothing can be written
+            beside it.
     """
-    warehouse.parent.mkdir(parents=True, exist_ok=True)
-    lock_path = warehouse.with_name(warehouse.name + ".lock")
     folder = warehouse.with_name(warehouse.name + ".spool")
-    with lock_path.open("a") as lock:
+    with _open_lock(warehouse) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -67,6 +67,18 @@ def fetch_day(export: Export, day: ExportDay, spool: Path) -> dict[ExportFile, P
 def empty_spool(spool: Path, day: ExportDay) -> None:
     """Removes a day's files from the spool."""
     shutil.rmtree(_day_folder(spool, day), ignore_errors=True)
+
+
+def _open_lock(warehouse: Path) -> TextIO:
+    try:
+        warehouse.parent.mkdir(parents=True, exist_ok=True)
+        return warehouse.with_name(warehouse.name + ".lock").open("a")
+    except OSError as error:
+        raise LoaderError(
+            f"cannot write beside the warehouse {warehouse} ({error.strerror}): "
+            "give another place with --warehouse",
+            ExitCode.USAGE,
+        ) from error
 
 
 def _day_folder(spool: Path, day: ExportDay) -> Path:

@@ -25,20 +25,17 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 @contextmanager
-def open_warehouse(
-    path: Path, *, read_only: bool = False, lock_wait_seconds: float = LOCK_WAIT_SECONDS
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens the warehouse, waiting for another process to let go of it.
 
     Args:
         path: The DuckDB file; created unless `read_only`.
         read_only: Open without the right to write.
-        lock_wait_seconds: How long to wait for a lock.
 
     Raises:
         LoaderError: In use for too long, not a DuckDB file, no disk space, or not permitted.
     """
-    connection = _connect(path, read_only, time.monotonic() + lock_wait_seconds)
+    connection = _connect(path, read_only, time.monotonic() + LOCK_WAIT_SECONDS)
     try:
         connection.execute("set TimeZone = 'UTC'")
         yield connection
@@ -70,6 +67,8 @@ def no_disk_space(path: Path) -> LoaderError:
 def _connect(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
     while True:
         try:
+            if not read_only and not path.exists():
+                _create(path.resolve())
             return duckdb.connect(path, read_only=read_only, config=_CONFIG)
         except duckdb.Error as error:
             message = str(error)
@@ -89,3 +88,14 @@ def _connect(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyCon
                 "give a DuckDB file, or a path where one can be created, with --warehouse",
                 ExitCode.USAGE,
             ) from error
+
+
+def _create(path: Path) -> None:
+    """Makes an empty database under another name, then gives it its own.
+
+    A kill while DuckDB writes the headers of a new file leaves one that can never be opened again.
+    """
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    duckdb.connect(unfinished, config=_CONFIG).close()
+    unfinished.rename(path)

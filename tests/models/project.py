@@ -71,13 +71,21 @@ class Project:
 def failures(result: dbtRunnerResult) -> str:
     """What failed in a dbt command, for an assertion's message."""
     if result.exception:
-        return repr(result.exception)
-    nodes = getattr(result.result, "results", [])
+        return str(result.exception)
     return "\n".join(
         f"{node.node.name}: {node.message}"
-        for node in nodes
+        for node in _nodes(result)
         if node.status not in ("success", "pass", "skipped")
     )
+
+
+def with_status(result: dbtRunnerResult, status: str) -> set[str]:
+    """Names of the nodes of a dbt command that ended so."""
+    return {node.node.name for node in _nodes(result) if node.status == status}
+
+
+def _nodes(result: dbtRunnerResult) -> list[Any]:
+    return list(getattr(result.result, "results", []))
 
 
 def _flags(target: str) -> list[str]:

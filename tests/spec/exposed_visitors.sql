@@ -1,4 +1,6 @@
--- Measures 1 and 2 over all time, against the exposures. Returns the experiments that disagree.
+-- Measures 1 and 2, without a window, against the exposures. Returns the experiments that disagree.
+{{ config(enabled=var('measures_from_ms', none) is none and var('measures_until_ms', none) is none) }}
+
 with
 
 decisions as (
@@ -6,12 +8,8 @@ decisions as (
         experiment_id,
         visitor_id,
         true as is_decision
-    from {{ source('optimizely_raw', 'decisions') }}
-    where
-        experiment_id <> ''
-        and visitor_id <> ''
-        and timestamp is not null
-        and not coalesce(is_holdback, false)
+    from ({{ optimizely_e3.specified_decisions() }}) as decisions
+    where visitor_id <> ''
 ),
 
 attributions as (

@@ -8,6 +8,13 @@ conversions as (
     select * from {{ ref('fct_conversions') }}
 ),
 
+attributions as (
+    select
+        occurred_at,
+        {{ optimizely_e3.each_element('experiments') }} as element
+    from conversions
+),
+
 sightings as (
     select
         campaign_id,
@@ -21,10 +28,9 @@ sightings as (
         nullif(element.campaign_id, '') as campaign_id,
         nullif(element.experiment_id, '') as experiment_id,
         nullif(element.variation_id, '') as variation_id,
-        conversions.occurred_at,
+        occurred_at,
         0 as decision_count
-    from conversions
-    {{ optimizely_e3.cross_join_elements('conversions.experiments') }}
+    from attributions
 ),
 
 final as (

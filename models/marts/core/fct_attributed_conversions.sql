@@ -31,16 +31,23 @@ derived as (
         )
 ),
 
+elements as (
+    select
+        event_id,
+        visitor_id,
+        {{ optimizely_e3.each_element('experiments') }} as element
+    from conversions
+),
+
 vendor as (
     select
-        conversions.event_id,
-        conversions.visitor_id,
+        event_id,
+        visitor_id,
         element.experiment_id,
         min(nullif(element.variation_id, '')) as variation_id
-    from conversions
-    {{ optimizely_e3.cross_join_elements('conversions.experiments') }}
-    where nullif(element.experiment_id, '') is not null and not coalesce(element.is_holdback, false)
-    group by conversions.event_id, conversions.visitor_id, element.experiment_id
+    from elements
+    where element.experiment_id <> '' and not coalesce(element.is_holdback, false)
+    group by event_id, visitor_id, element.experiment_id
 ),
 
 attributions as (

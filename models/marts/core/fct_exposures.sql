@@ -10,20 +10,31 @@ conversions as (
     {{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}
 ),
 
+elements as (
+    select
+        visitor_id,
+        event_id,
+        session_key,
+        occurred_at,
+        processed_at,
+        is_bot,
+        {{ optimizely_e3.each_element('experiments') }} as element
+    from conversions
+),
+
 attributions as (
     select
-        conversions.visitor_id,
-        conversions.event_id,
-        conversions.session_key,
-        conversions.occurred_at,
-        conversions.processed_at,
-        conversions.is_bot,
+        visitor_id,
+        event_id,
+        session_key,
+        occurred_at,
+        processed_at,
+        is_bot,
         nullif(element.campaign_id, '') as campaign_id,
         nullif(element.experiment_id, '') as experiment_id,
         nullif(element.variation_id, '') as variation_id,
         coalesce(element.is_holdback, false) as is_holdback
-    from conversions
-    {{ optimizely_e3.cross_join_elements('conversions.experiments') }}
+    from elements
 ),
 
 evidence as (

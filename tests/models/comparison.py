@@ -1,0 +1,87 @@
+"""Compares marts with a full refresh and with the twin."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.models.project import Project
+from tests.models.twin import Twin
+
+BUILT = (
+    "int_events_sessionized",
+    "fct_decisions",
+    "fct_conversions",
+    "fct_sessions",
+    "fct_exposures",
+    "fct_attributed_conversions",
+    "int_event_observations",
+    "dim_experiments",
+    "dim_variations",
+    "dim_events",
+    "fct_metric_observations",
+    "metric_summary",
+    "experiment_results",
+)
+
+TWINS = {
+    "fct_decisions": "decisions",
+    "fct_conversions": "conversions",
+    "fct_sessions": "sessions",
+    "fct_exposures": "exposures",
+    "fct_attributed_conversions": "attributed_conversions",
+    "fct_metric_observations": "observations",
+    "metric_summary": "summary",
+    "experiment_results": "results",
+}
+"""The mart, and the twin's name for it."""
+
+
+def assert_equals_full_refresh(project: Project, where: str) -> None:
+    """Builds everything anew in another schema, and expects every table to be the same."""
+    project.build("--full-refresh", target="rebuild")
+    for model in BUILT:
+        differences = project.query(
+            f"""
+            (select 'incremental', * from (from main.{model} except all from rebuild.{model}))
+            union all
+            (select 'rebuild', * from (from rebuild.{model} except all from main.{model}))
+            """
+        )
+        assert differences == [], f"{model} {where}"
+
+
+def assert_equals_twin(project: Project, twin: Twin, where: str, *, exact: bool = True) -> None:
+    """Expects every mart to hold the rows of the twin, in the twin's columns.
+
+    Args:
+        project: The built project.
+        twin: The twin of what is landed.
+        where: Said when it fails.
+        exact: False where doubles are not sums of eighths: a sum then depends on the order of its
+            rows, and is compared to nine digits.
+    """
+    for model, name in TWINS.items():
+        expected = getattr(twin, name)
+        columns = list(expected[0]) if expected else ["1"]
+        found = project.query(f"select {', '.join(columns)} from main.{model}")
+        wanted = [tuple(row.values()) for row in expected]
+        if exact:
+            found_bag, wanted_bag = Counter(found), Counter(wanted)
+            assert found_bag - wanted_bag == Counter(), f"{model} has too much {where}"
+            assert wanted_bag - found_bag == Counter(), f"{model} has too little {where}"
+        else:
+            found_rows, wanted_rows = sorted(map(_split, found)), sorted(map(_split, wanted))
+            assert [exactly for exactly, _ in found_rows] == [exactly for exactly, _ in wanted_rows]
+            for (exactly, doubles), (_, wanted_doubles) in zip(
+                found_rows, wanted_rows, strict=True
+            ):
+                assert doubles == pytest.approx(wanted_doubles, rel=1e-9, abs=1e-9), (
+                    f"{model} {where}: {exactly}"
+                )
+
+
+def _split(row: tuple[Any, ...]) -> tuple[str, list[float]]:
+    """What must be equal, as text that can be sorted, and the doubles."""
+    doubles = [value for value in row if isinstance(value, float)]
+    return repr([value for value in row if not isinstance(value, float)]), doubles
