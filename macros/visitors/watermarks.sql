@@ -36,17 +36,13 @@
     -#}
     {%- if target.type == 'duckdb' -%}
     {%- set seen = [] -%}
-    {%- for node_id in model.depends_on.nodes -%}
-        {%- set node = graph.nodes.get(node_id) -%}
-        {%- if node and node.config.incremental_strategy == 'by_visitor' -%}
-            {%- do seen.append(optimizely_e3.watermark(node.relation_name)) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {%- if not seen -%}
+    {%- for relation in optimizely_e3.visitor_models_read(model.depends_on.nodes) -%}
+        {%- do seen.append(optimizely_e3.watermark(relation)) -%}
+    {%- else -%}
         {%- do seen.append(
             '(select coalesce(max(load_id), 0) from ' ~ source('optimizely_ledger', 'loads') ~ ')'
         ) -%}
-    {%- endif -%}
+    {%- endfor -%}
     delete from {{ optimizely_e3.watermark_table() }} where model = '{{ this }}';
     insert into {{ optimizely_e3.watermark_table() }}
     select
@@ -54,6 +50,22 @@
         '{{ optimizely_e3.settings_fingerprint() }}' as settings,
         least({{ seen | join(', ') }}) as load_id
     {%- endif -%}
+{% endmacro %}
+
+{% macro visitor_models_read(node_ids) %}
+    {#- Relations of the models incremental by visitor among `node_ids`, and behind the views among them. -#}
+    {%- set relations = [] -%}
+    {%- if execute -%}
+        {%- for node_id in node_ids if node_id in graph.nodes -%}
+            {%- set node = graph.nodes[node_id] -%}
+            {%- if node.config.incremental_strategy == 'by_visitor' -%}
+                {%- do relations.append(node.relation_name) -%}
+            {%- else -%}
+                {%- do relations.extend(optimizely_e3.visitor_models_read(node.depends_on.nodes)) -%}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{- return(relations | unique | list) -}}
 {% endmacro %}
 
 {% macro prepare_build() %}

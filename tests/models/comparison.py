@@ -8,7 +8,7 @@ import pytest
 from tests.models.project import Project
 from tests.models.twin import Twin
 
-BUILT = (
+INCREMENTAL = (
     "int_events_sessionized",
     "fct_decisions",
     "fct_conversions",
@@ -16,6 +16,10 @@ BUILT = (
     "fct_exposures",
     "fct_attributed_conversions",
     "int_event_observations",
+)
+
+BUILT = (
+    *INCREMENTAL,
     "dim_experiments",
     "dim_variations",
     "dim_events",

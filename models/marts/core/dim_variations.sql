@@ -4,15 +4,8 @@ decisions as (
     select * from {{ ref('fct_decisions') }}
 ),
 
-conversions as (
-    select * from {{ ref('fct_conversions') }}
-),
-
 attributions as (
-    select
-        occurred_at,
-        {{ optimizely_e3.each_element('experiments') }} as element
-    from conversions
+    select * from {{ ref('int_vendor_attributions') }}
 ),
 
 sightings as (
@@ -25,9 +18,9 @@ sightings as (
     from decisions
     union all
     select
-        nullif(element.campaign_id, '') as campaign_id,
-        nullif(element.experiment_id, '') as experiment_id,
-        nullif(element.variation_id, '') as variation_id,
+        campaign_id,
+        experiment_id,
+        variation_id,
         occurred_at,
         0 as decision_count
     from attributions

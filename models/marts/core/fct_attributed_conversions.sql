@@ -10,6 +10,10 @@ exposures as (
     {{ optimizely_e3.rows_to_rebuild(ref('fct_exposures')) }}
 ),
 
+vendor_attributions as (
+    {{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}
+),
+
 derived as (
     select
         conversions.event_id,
@@ -31,23 +35,15 @@ derived as (
         )
 ),
 
-elements as (
-    select
-        event_id,
-        visitor_id,
-        {{ optimizely_e3.each_element('experiments') }} as element
-    from conversions
-),
-
 vendor as (
     select
         event_id,
         visitor_id,
-        element.experiment_id,
-        min(nullif(element.variation_id, '')) as variation_id
-    from elements
-    where element.experiment_id <> '' and not coalesce(element.is_holdback, false)
-    group by event_id, visitor_id, element.experiment_id
+        experiment_id,
+        min(variation_id) as variation_id
+    from vendor_attributions
+    where not is_holdback
+    group by event_id, visitor_id, experiment_id
 ),
 
 attributions as (

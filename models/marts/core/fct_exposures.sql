@@ -10,31 +10,8 @@ conversions as (
     {{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}
 ),
 
-elements as (
-    select
-        visitor_id,
-        event_id,
-        session_key,
-        occurred_at,
-        processed_at,
-        is_bot,
-        {{ optimizely_e3.each_element('experiments') }} as element
-    from conversions
-),
-
 attributions as (
-    select
-        visitor_id,
-        event_id,
-        session_key,
-        occurred_at,
-        processed_at,
-        is_bot,
-        nullif(element.campaign_id, '') as campaign_id,
-        nullif(element.experiment_id, '') as experiment_id,
-        nullif(element.variation_id, '') as variation_id,
-        coalesce(element.is_holdback, false) as is_holdback
-    from elements
+    {{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}
 ),
 
 evidence as (
@@ -66,7 +43,7 @@ evidence as (
         occurred_at,
         processed_at
     from attributions
-    where experiment_id is not null and visitor_id is not null and occurred_at is not null
+    where visitor_id is not null and occurred_at is not null
 ),
 
 -- Evidence without holdback comes first, decisions before what the vendor attributed.
