@@ -1,6 +1,5 @@
 """The command `loader`: parses options and prints; everything else is elsewhere."""
 
-import io
 import json
 import sys
 from datetime import date, datetime
@@ -12,23 +11,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
-from typer.exceptions import TyperException
 
 from loader import spec
+from loader.command_line import errors, new_app, run
 from loader.demo import write_export
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import Export, open_export
+from loader.export.store import shown
 from loader.pull import Plan, PullResult, Window, plan_pull, run_plan
 from loader.status import DayState, read_status
 from loader.timespan import parse_day, today_utc
 
-app = typer.Typer(
-    help="Lands Optimizely's Enriched Events Export in a warehouse.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+app = new_app("Lands Optimizely's Enriched Events Export in a warehouse.")
 
 
 class ExportType(StrEnum):
@@ -93,7 +87,7 @@ def pull(
     export = _open_source(source, endpoint_url, region)
     plan = plan_pull(export, warehouse, _type_names(types), window, force=force)
     for name in export.unknown_types:
-        errors.print(f"note: type={name} is not in the specification and is not landed")
+        errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
     if dry_run:
         result = PullResult(plan)
     else:
@@ -172,21 +166,8 @@ def demo(
 
 
 def main() -> None:
-    """Entry point: every error a user can cause is one line on standard error and an exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names are outside input: any terminal shows them
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except LoaderError as error:
-        errors.print(f"error: {error}")
-        code = error.exit_code
-    except TyperException as error:
-        errors.print(f"error: {error.format_message().rstrip('.')}: see loader --help")
-        code = ExitCode.USAGE
-    except (KeyboardInterrupt, typer.Abort):
-        errors.print("interrupted; the days landed so far are kept")
-        code = ExitCode.INTERRUPTED
-    sys.exit(code)
+    """Entry point."""
+    run(app, "loader")
 
 
 def _window(since: str | None, until: str | None) -> Window:
@@ -244,7 +225,7 @@ def _print_pull_problems(result: PullResult) -> None:
     for export_type, names in result.unknown_columns.items():
         errors.print(
             f"note: {export_type} holds columns that the specification does not have, "
-            f"not landed: {', '.join(sorted(names))}"
+            f"not landed: {shown(', '.join(sorted(names)))}"
         )
     for day in result.plan.not_ready:
         errors.print(
@@ -255,7 +236,7 @@ def _print_pull_problems(result: PullResult) -> None:
         errors.print(f"not landed: {day.export_type} of {day.export_date}: {changed}")
     for day, bad in result.quarantined:
         for file, reason in bad.bad_files.items():
-            errors.print(f"quarantined: {file.key}: {reason}")
+            errors.print(f"quarantined: {shown(file.key)}: {shown(reason)}")
         errors.print(
             f"not landed: {day.export_type} of {day.export_date} has "
             f"{len(bad.bad_files)} bad files: ask the vendor to write the day again"

@@ -1,22 +1,15 @@
 """The command `report`: parses options and prints."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from typer.exceptions import TyperException
 
-from loader.errors import ExitCode, LoaderError
+from loader.command_line import new_app, run
 from report.results import draw_results, read_results
 
-app = typer.Typer(
-    help="Shows what the marts say.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+app = new_app("Shows what the marts say.")
 
 
 @app.callback()
@@ -50,16 +43,5 @@ def show(
 
 
 def main() -> None:
-    """Entry point: every error a user can cause is one line on standard error and an exit code."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    try:
-        code = app(standalone_mode=False)
-    except LoaderError as error:
-        errors.print(f"error: {error}")
-        code = error.exit_code
-    except TyperException as error:
-        errors.print(f"error: {error.format_message()} See report --help.")
-        code = ExitCode.USAGE
-    except (KeyboardInterrupt, typer.Abort):
-        code = ExitCode.INTERRUPTED
-    sys.exit(code)
+    """Entry point."""
+    run(app, "report")

@@ -374,7 +374,7 @@ class TestRefused:
         rng = random.Random(compression)
         good = _bytes(pa.concat_tables([pa.table(columns())] * 200), compression=compression)
         outcomes = set()
-        for _ in range(15):
+        for _ in range(8):
             spoilt = bytearray(good)
             for _ in range(rng.choice((1, 3, 20))):
                 spoilt[rng.randrange(len(spoilt))] ^= 1 << rng.randrange(8)

@@ -499,6 +499,13 @@ class TestOneAtATime:
 
         assert beside(warehouse) == {"w.duckdb"}
 
+    def test_a_database_that_a_killed_pull_left_unfinished_is_made_again(
+        self, folder: Path, warehouse: Path
+    ) -> None:
+        warehouse.with_name("w.duckdb.new").write_bytes(b"half a header")
+        write_and_pull(folder, warehouse, few_days(1))
+        assert beside(warehouse) == {"w.duckdb"}
+
     def test_an_open_database_is_waited_for_then_told(
         self, folder: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,0 +1,260 @@
+"""A pull that is killed at any instant leaves each day whole: as it was, or as it is now."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from loader import ledger, spec
+from loader.demo import write_export
+from loader.errors import ExitCode
+from loader.export.layout import Unit, open_export
+from loader.landing.warehouse import open_warehouse
+from loader.pull import read_ledger
+from tests.loader.exports import Contents, beside, pull, query, staged
+
+SEED = random.SystemRandom().randrange(2**32)
+"""Printed when a test fails; put it here to have the same instants again."""
+
+Days = dict[Unit, tuple[int, int]]
+"""Row count and checksum of every landed day: equal exactly if the rows are."""
+
+
+def days_of(warehouse: Path) -> Days:
+    """What the staging tables hold, without the ids of the loads."""
+    days: Days = {}
+    with open_warehouse(warehouse, read_only=True) as connection:
+        if not ledger.exists(connection):
+            return {}
+        for export_type, table in spec.TABLES.items():
+            rows = connection.execute(
+                f"""
+                select _export_date, count(*), sum(hash(*columns(* exclude (_load_id))))
+                from {table.qualified_name} group by all
+                """
+            ).fetchall()
+            days |= {(export_type, date): (count, total) for date, count, total in rows}
+    return days
+
+
+def check_ledger(warehouse: Path, days: Days) -> None:
+    """The ledger and the tables say the same, load by load and file by file."""
+    known = read_ledger(warehouse)
+    assert {unit: day.row_count for unit, day in known.items() if day.row_count} == {
+        unit: count for unit, (count, _) in days.items()
+    }
+    if not known:
+        return
+    for export_type, table in spec.TABLES.items():
+        landed = query(
+            warehouse,
+            f"""
+            select _export_date, _load_id, _file_id, count(*)
+            from {table.qualified_name} group by all order by all
+            """,
+        )
+        recorded = query(
+            warehouse,
+            f"""
+            select export_date, load_id, file_id, files.row_count
+            from {ledger.SCHEMA}.files
+            inner join {ledger.SCHEMA}.days using (export_type, export_date)
+            inner join {ledger.SCHEMA}.loads using (load_id, export_type, export_date, source)
+            where export_type = ? and files.row_count > 0 order by all
+            """,
+            export_type,
+        )
+        assert landed == recorded
+
+
+@dataclass
+class Kills:
+    """Kills pulls and counts what the kills met."""
+
+    source: Path
+    warehouse: Path
+    rng: random.Random
+    seconds: float = 0.0
+    """From the spool's appearance to the end of an undisturbed pull."""
+    killed: int = 0
+    """Pulls that did not end before they were killed."""
+    half_done: int = 0
+    """Kills that left some days landed and others not."""
+    midway: int = 0
+    """Kills that left a spool or a write-ahead log."""
+
+    def measure(self) -> None:
+        """Times one undisturbed pull."""
+        with self._start() as process:
+            _wait_for(self._spool.exists, process)
+            started = time.monotonic()
+            assert process.wait() == ExitCode.DONE
+        self.seconds = time.monotonic() - started
+
+    def kill(self) -> None:
+        """Starts a pull and kills it at a random instant of its work."""
+        instants: list[tuple[Callable[[], bool], float]] = [
+            (self._spool.exists, self.seconds),
+            (self._spool.exists, self.seconds),
+            (self._log.exists, 0.02),
+        ]
+        if not self.warehouse.exists():
+            instants.append((self._is_being_made, 0.002))
+        begun, longest = self.rng.choice(instants)
+        with self._start() as process:
+            _wait_for(begun, process)
+            time.sleep(self.rng.uniform(0, longest))
+            process.send_signal(signal.SIGKILL)
+            if process.wait() != -signal.SIGKILL:
+                self.seconds *= 0.9  # the machine was busier when it was measured
+                return
+        self.killed += 1
+        self.midway += bool(beside(self.warehouse) - {self.warehouse.name})
+
+    @property
+    def _spool(self) -> Path:
+        return self.warehouse.with_name(self.warehouse.name + ".spool")
+
+    @property
+    def _log(self) -> Path:
+        return self.warehouse.with_name(self.warehouse.name + ".wal")
+
+    def _is_being_made(self) -> bool:
+        return self.warehouse.exists() or self._unfinished.exists()
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.warehouse.with_name(self.warehouse.name + ".new")
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "loader", "pull", "--since", "2020-01-01"),
+                *("--source", str(self.source), "--warehouse", str(self.warehouse)),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def _wait_for(begun: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    while process.poll() is None and not begun():
+        time.sleep(0.0002)
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    print(f"SEED = {SEED}")
+    return random.Random(SEED)
+
+
+def test_thirty_kills_of_a_first_pull(tmp_path: Path, rng: random.Random) -> None:
+    source = tmp_path / "export"
+    write_export(source, days=5, visitors=300, events=3000)
+    undisturbed = tmp_path / "undisturbed" / "w.duckdb"
+    undisturbed.parent.mkdir()
+    kills = Kills(source, undisturbed, rng)
+    kills.measure()
+    wanted, rows = days_of(undisturbed), staged(undisturbed)
+    assert len(wanted) == 10
+
+    kills.warehouse = tmp_path / "killed" / "w.duckdb"
+    kills.warehouse.parent.mkdir()
+    while kills.killed < 30:
+        kills.kill()
+        days = days_of(kills.warehouse) if kills.warehouse.exists() else {}
+        assert days == {unit: wanted[unit] for unit in days}
+        if days:
+            check_ledger(kills.warehouse, days)
+        kills.half_done += 0 < len(days) < len(wanted)
+        if days == wanted:  # nothing is left to be killed: once more from the start
+            _clean_pull_equals(kills, rows)
+            shutil.rmtree(kills.warehouse.parent)
+            kills.warehouse.parent.mkdir()
+
+    _clean_pull_equals(kills, rows)
+    assert kills.half_done >= 5
+    assert kills.midway >= 15
+
+
+def test_kills_of_a_pull_of_a_rewritten_export(tmp_path: Path, rng: random.Random) -> None:
+    source, other = tmp_path / "export", tmp_path / "other"
+    write_export(source, seed=1, days=5, visitors=300, events=3000)
+    landed = tmp_path / "landed" / "w.duckdb"
+    landed.parent.mkdir()
+    pull(source, landed)
+    old = days_of(landed)
+    visitors = {unit: _visitors(landed, unit) for unit in old}
+    write_export(other, seed=2, days=5, visitors=300, events=3000)
+    shutil.rmtree(source)
+    other.rename(source)
+
+    kills = Kills(source, _copy(landed, tmp_path / "undisturbed"), rng)
+    kills.measure()
+    new, rows = days_of(kills.warehouse), staged(kills.warehouse)
+    assert all(old[unit] != new[unit] for unit in old)
+
+    kills.warehouse = _copy(landed, tmp_path / "killed")
+    while kills.killed < 12:
+        kills.kill()
+        days = days_of(kills.warehouse)
+        check_ledger(kills.warehouse, days)
+        replaced = {unit for unit in days if days[unit] == new[unit]}
+        assert days == {unit: (new if unit in replaced else old)[unit] for unit in old}
+        _check_fingerprints(kills, replaced)
+        assert _changed_visitors(kills.warehouse) == {unit: visitors[unit] for unit in replaced}
+        kills.half_done += 0 < len(replaced) < len(new)
+        if days == new:
+            _clean_pull_equals(kills, rows)
+            shutil.rmtree(kills.warehouse.parent)
+            _copy(landed, kills.warehouse.parent)
+
+    _clean_pull_equals(kills, rows)
+    assert kills.half_done >= 2
+    assert kills.midway >= 6
+
+
+def _clean_pull_equals(kills: Kills, rows: Contents) -> None:
+    result = pull(kills.source, kills.warehouse)
+    assert result.exit_code == ExitCode.DONE
+    assert staged(kills.warehouse) == rows
+    if result.landed:
+        assert beside(kills.warehouse) == {kills.warehouse.name}
+    check_ledger(kills.warehouse, days_of(kills.warehouse))
+
+
+def _copy(warehouse: Path, folder: Path) -> Path:
+    folder.mkdir()
+    return Path(shutil.copy(warehouse, folder))
+
+
+def _visitors(warehouse: Path, unit: Unit) -> set[str]:
+    table = spec.TABLES[unit[0]].qualified_name
+    sql = f"select distinct visitor_id from {table} where _export_date = ?"
+    return {visitor for (visitor,) in query(warehouse, sql, unit[1])}
+
+
+def _changed_visitors(warehouse: Path) -> dict[Unit, set[str]]:
+    changed: dict[Unit, set[str]] = {}
+    for export_type, date, visitor in query(
+        warehouse,
+        f"""
+        select export_type, export_date, visitor_id from {ledger.SCHEMA}.changed_visitors
+        inner join {ledger.SCHEMA}.loads using (load_id)
+        """,
+    ):
+        changed.setdefault((export_type, date), set()).add(visitor)
+    return changed
+
+
+def _check_fingerprints(kills: Kills, replaced: set[Unit]) -> None:
+    """The ledger says of a day that it is the source's exactly if its rows are."""
+    export = open_export(str(kills.source))
+    for unit, landed in read_ledger(kills.warehouse).items():
+        assert (landed.fingerprint == export.day(*unit).fingerprint) == (unit in replaced)

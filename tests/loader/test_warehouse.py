@@ -1,0 +1,105 @@
+"""The DuckDB file and its one transaction a day: whatever fails in it, the old day stays."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from loader import ledger
+from loader.errors import ExitCode, LoaderError
+from loader.export.layout import open_export
+from loader.landing.day import BadDay, FetchedDay, check_day, land_day
+from loader.landing.spool import fetch_day, open_spool
+from tests.loader.exports import day, decision, decisions_of, everything, few_days, pull
+from tests.models.histories import write_state
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Path:
+    """Three days are landed."""
+    pull(write_state(tmp_path / "export", few_days()), tmp_path / "w.duckdb")
+    return tmp_path / "w.duckdb"
+
+
+@pytest.fixture
+def rewritten(tmp_path: Path, warehouse: Path) -> Iterator[FetchedDay]:
+    """One of them was written again, and is fetched."""
+    state = few_days() | decisions_of(day(1), decision("x", day(1)))
+    export = open_export(str(write_state(tmp_path / "export", state)))
+    found = export.day("decisions", day(1))
+    with open_spool(warehouse) as spool:
+        yield check_day(found, fetch_day(export, found, spool))
+
+
+@contextmanager
+def nothing_changes(warehouse: Path) -> Iterator[None]:
+    before = everything(warehouse)
+    yield
+    assert everything(warehouse) == before
+
+
+def test_readers_of_older_versions_can_open_it(warehouse: Path) -> None:
+    with duckdb.connect(warehouse, read_only=True) as connection:
+        found = connection.execute(
+            "select tags['storage_version'] from duckdb_databases() where not internal"
+        ).fetchall()
+    assert found == [("v1.4.0+",)]
+
+
+def test_a_day_is_replaced(warehouse: Path, rewritten: FetchedDay) -> None:
+    landed = land_day(warehouse, rewritten, "file:///here/", "changed")
+    assert (landed.load_id, landed.row_count, landed.file_count) == (7, 1, 1)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_before_the_commit_leaves_the_old_day(
+    warehouse: Path,
+    rewritten: FetchedDay,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+) -> None:
+    _fail_last(monkeypatch, error("in the last statement"))
+    with nothing_changes(warehouse), pytest.raises(error):
+        land_day(warehouse, rewritten, "file:///here/", "changed")
+
+
+def test_a_full_disk_leaves_the_old_day(
+    warehouse: Path, rewritten: FetchedDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_last(monkeypatch, duckdb.IOException("Could not write file: No space left on device"))
+    with nothing_changes(warehouse), pytest.raises(LoaderError) as refused:
+        land_day(warehouse, rewritten, "file:///here/", "changed")
+    assert refused.value.exit_code == ExitCode.NO_DISK_SPACE
+    assert str(refused.value).endswith("free some space and run the pull again")
+
+
+def test_too_little_memory_leaves_the_old_day(
+    warehouse: Path, rewritten: FetchedDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fail_last(monkeypatch, duckdb.OutOfMemoryException("failed to allocate data"))
+    with nothing_changes(warehouse), pytest.raises(LoaderError) as refused:
+        land_day(warehouse, rewritten, "file:///here/", "changed")
+    assert refused.value.exit_code == ExitCode.TRANSIENT
+
+
+def test_rows_must_be_as_many_as_the_footers_say(warehouse: Path, rewritten: FetchedDay) -> None:
+    footers = {
+        file: replace(footer, row_count=footer.row_count + 1)
+        for file, footer in rewritten.footers.items()
+    }
+    with nothing_changes(warehouse), pytest.raises(BadDay, match="rows read differ from the 2"):
+        land_day(warehouse, replace(rewritten, footers=footers), "file:///here/", "changed")
+
+
+def _fail_last(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Lets the transaction fail after its last insert."""
+    insert_files = ledger._insert_files
+
+    def fail(*arguments: object) -> None:
+        insert_files(*arguments)  # type: ignore[arg-type]
+        raise error
+
+    monkeypatch.setattr(ledger, "_insert_files", fail)
