@@ -1,12 +1,17 @@
 {# What the events of this export mean: the only place that knows the vendor's flags. #}
 
 {% macro is_bot(attributes) %}
-    {#- Whether the vendor flagged the event as a bot's. Typed values may carry a leading U+E000. -#}
+    {#- Whether the vendor flagged the event as a bot's. -#}
     coalesce({{ optimizely_e3.any_element(
         attributes,
-        "coalesce(element.name, element.id) = '$opt_bot_filtering' "
-        ~ "and lower(ltrim(element.value, '\ue000')) = 'true'"
+        "coalesce(element.name, element.id) = '$opt_bot_filtering' and lower("
+        ~ optimizely_e3.attribute_text('element.value') ~ ") = 'true'"
     ) }}, false)
+{%- endmacro %}
+
+{% macro attribute_text(value) %}
+    {#- Typed values may carry a leading U+E000. Not `ltrim`: Spark takes its two arguments the other way round. -#}
+    trim(leading '{{ "\ue000" }}' from {{ value }})
 {%- endmacro %}
 
 {% macro session_key(visitor_id, session_started_at) %}

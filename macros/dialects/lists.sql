@@ -25,3 +25,31 @@
 {% macro default__each_element(list) %}unnest({{ list }}){% endmacro %}
 
 {% macro spark__each_element(list) %}explode({{ list }}){% endmacro %}
+
+{#
+    The first element of a sorted list, and of the others each that is more than `distance` past the one before it
+    that was taken. The list must have an element.
+#}
+{% macro spaced_elements(list, distance) %}
+    {{- adapter.dispatch('spaced_elements', 'optimizely_e3')(list, distance) -}}
+{% endmacro %}
+
+{% macro default__spaced_elements(list, distance) %}
+    list_reduce(
+        list_transform({{ list }}, lambda element: [element]),
+        lambda taken, element:
+            case when element[1] > taken[-1] + {{ distance }} then taken || element else taken end
+    )
+{%- endmacro %}
+
+{% macro spark__spaced_elements(list, distance) %}
+    aggregate(
+        {{ list }},
+        slice({{ list }}, 1, 1),
+        (taken, element) ->
+            case
+                when element > element_at(taken, -1) + {{ distance }} then taken || array(element)
+                else taken
+            end
+    )
+{%- endmacro %}

@@ -1,6 +1,8 @@
 {{ optimizely_e3.visitor_config() }}
 
-with recursive
+{%- set starts = optimizely_e3.spaced_elements('instants', "interval '24' hour") %}
+
+with
 
 decisions as (
     {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__decisions')) }}
@@ -120,7 +122,8 @@ separated as (
 ),
 
 -- Visits longer than 24 hours are cut, each session starting at the first event past the 24 hours of the one
--- before. That needs a walk; few visits need it.
+-- before. That needs a walk; few visits need it. Not a recursive query: Spark computes all of the above anew for
+-- each of its steps.
 overlong_visits as (
     select distinct
         visitor_id,
@@ -133,8 +136,7 @@ overlong_instants as (
     select distinct
         separated.visitor_id,
         separated.visit_started_at,
-        separated.occurred_at,
-        {{ optimizely_e3.epoch_microseconds('separated.occurred_at') }} as occurred_us
+        separated.occurred_at
     from separated
     inner join overlong_visits
         on
@@ -142,37 +144,21 @@ overlong_instants as (
             and separated.visit_started_at = overlong_visits.visit_started_at
 ),
 
-possible_cuts as (
+walks as (
     select
         visitor_id,
         visit_started_at,
-        occurred_at,
-        min(occurred_at) over (
-            partition by visitor_id, visit_started_at
-            order by occurred_us
-            range between 86400000001 following and unbounded following
-        ) as next_started_at
+        array_sort(array_agg(occurred_at)) as instants
     from overlong_instants
+    group by visitor_id, visit_started_at
 ),
 
 session_starts as (
     select
         visitor_id,
         visit_started_at,
-        visit_started_at as session_started_at
-    from overlong_visits
-    union all
-    select
-        possible_cuts.visitor_id,
-        possible_cuts.visit_started_at,
-        possible_cuts.next_started_at as session_started_at
-    from session_starts
-    inner join possible_cuts
-        on
-            session_starts.visitor_id = possible_cuts.visitor_id
-            and session_starts.visit_started_at = possible_cuts.visit_started_at
-            and session_starts.session_started_at = possible_cuts.occurred_at
-    where possible_cuts.next_started_at is not null
+        {{ optimizely_e3.each_element(starts) }} as session_started_at -- noqa: PRS
+    from walks
 ),
 
 cut_instants as (

@@ -1,4 +1,6 @@
 -- What the engines spell differently means the same on both. Returns the macros that do not.
+{%- set spaced = optimizely_e3.spaced_elements('numbers', '2') %}
+
 with
 
 examples as (
@@ -31,12 +33,32 @@ checks as (
     from examples
     union all
     select
+        'attribute_text' as macro_name,
+        {{ optimizely_e3.attribute_text("'\ue000true'") }} = 'true'
+        and {{ optimizely_e3.attribute_text("'true'") }} = 'true' as is_right
+    from examples
+    union all
+    select
         'each_element' as macro_name,
         count(*) = 2 and min(letter) = 'a' and max(letter) = 'b' as is_right
     from (
         select {{ optimizely_e3.each_element("split('a,b', ',')") }} as letter
         from examples
     ) as letters
+    union all
+    select
+        'spaced_elements' as macro_name,
+        count(*) = 3 and sum(taken) = 1 + 4 + 9 as is_right
+    from (
+        select {{ optimizely_e3.each_element(spaced) }} as taken -- noqa: PRS
+        from (
+            select array_sort(array_agg(cast(number as bigint))) as numbers
+            from (
+                select {{ optimizely_e3.each_element("split('9,1,2,3,4,5', ',')") }} as number
+                from examples
+            ) as unsorted
+        ) as sorted
+    ) as spaced
 )
 
 select *
