@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from loader import spec
-from loader.command_line import errors, new_app, run
+from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors, new_app
 from loader.demo import write_export
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 from loader.export.layout import Export, open_export
-from loader.export.store import shown
-from loader.pull import Plan, PullResult, Window, plan_pull, run_plan
+from loader.landing.spool import open_spool
+from loader.pull import Plan, PullResult, Window, plan_pull, read_ledger, run_plan
 from loader.status import DayState, read_status
 from loader.timespan import parse_day, today_utc
 
@@ -39,10 +39,6 @@ Source = Annotated[
         help="Where the export is: s3://bucket/prefix or a folder.",
         show_default=False,
     ),
-]
-Warehouse = Annotated[
-    Path,
-    typer.Option(envvar="OPTIMIZELY_E3_WAREHOUSE", help="DuckDB file to land in."),
 ]
 Since = Annotated[
     str | None,
@@ -66,8 +62,6 @@ EndpointUrl = Annotated[
 Region = Annotated[str | None, typer.Option(help="Region of the bucket.", show_default="us-east-1")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 
-DEFAULT_WAREHOUSE = Path("warehouse.duckdb")
-
 
 @app.command()
 def pull(
@@ -85,27 +79,25 @@ def pull(
     """Land every ready day that is new or was rewritten."""
     window = _window(since, until)
     export = _open_source(source, endpoint_url, region)
-    plan = plan_pull(export, warehouse, _type_names(types), window, force=force)
     for name in export.unknown_types:
         errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
+
+    def plan() -> Plan:
+        return plan_pull(export, warehouse, _type_names(types), window, force=force)
+
     if dry_run:
-        result = PullResult(plan)
+        result = PullResult(plan())
     else:
-        progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=errors,
-            disable=not sys.stderr.isatty(),
-            transient=True,
-        )
-        with progress:
-            task = progress.add_task("landing days", total=len(plan.to_land))
-            result = run_plan(plan, export, warehouse, lambda _: progress.advance(task))
+        read_ledger(warehouse)  # a file that is no warehouse is refused before anything is made
+        # The plan is made while the spool is held: no other pull can land in between.
+        with open_spool(warehouse) as spool, _progress() as progress:
+            planned = plan()
+            task = progress.add_task("landing days", total=len(planned.to_land))
+            result = run_plan(planned, export, warehouse, spool, lambda _: progress.advance(task))
     if as_json:
         _print_json(_pull_json(result, export, dry_run))
     else:
-        print(_dry_run_text(plan) if dry_run else _pull_line(result))
+        print(_dry_run_text(result.plan) if dry_run else _pull_line(result))
     _print_pull_problems(result)
     raise typer.Exit(result.exit_code)
 
@@ -165,9 +157,15 @@ def demo(
     )
 
 
-def main() -> None:
-    """Entry point."""
-    run(app, "loader")
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=errors,
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
 
 
 def _window(since: str | None, until: str | None) -> Window:

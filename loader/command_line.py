@@ -1,16 +1,31 @@
 """What the commands `loader` and `report` share: how they start, and how they fail."""
 
+import errno
 import io
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
+from loader.landing.warehouse import resolve_warehouse
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 """Standard error: what is not data goes there, as plain text."""
+
+DEFAULT_WAREHOUSE = Path("warehouse.duckdb")
+Warehouse = Annotated[
+    Path,
+    typer.Option(
+        envvar="OPTIMIZELY_E3_WAREHOUSE", callback=resolve_warehouse, help="The DuckDB file."
+    ),
+]
+
+BROKEN_PIPE = 141
+"""What a shell reports when the reader of a command's output has gone (128 + SIGPIPE)."""
 
 
 def new_app(help_text: str) -> typer.Typer:
@@ -29,13 +44,32 @@ def run(app: typer.Typer, name: str) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
     except LoaderError as error:
         errors.print(f"error: {error}")
         code = error.exit_code
     except TyperException as error:
         errors.print(f"error: {error.format_message().rstrip('.')}: see {name} --help")
         code = ExitCode.USAGE
-    except (KeyboardInterrupt, typer.Abort):
+    except OSError as error:
+        code = _explain(error)
+    except SystemExit:  # typer's answer to a broken pipe
+        code = BROKEN_PIPE
+    if code == ExitCode.INTERRUPTED:
         errors.print("interrupted; what was done so far is kept")
-        code = ExitCode.INTERRUPTED
     sys.exit(code)
+
+
+def _explain(error: OSError) -> int:
+    """An error of this machine that nobody expected: a file, a folder, or standard output."""
+    if error.errno == errno.EPIPE:
+        return BROKEN_PIPE
+    place = f" {shown(str(error.filename))}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        errors.print(f"error: no disk space left{place}: free some space and try again")
+        return ExitCode.NO_DISK_SPACE
+    errors.print(
+        f"error: cannot use{place or ' a file'} ({error.strerror}): "
+        "give another place, or the right to use this one"
+    )
+    return ExitCode.USAGE

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code says; documented in docs/cli.md."""
+    """What a command's exit code says; the README tells them to users."""
 
     DONE = 0
     BUG = 1
@@ -25,3 +25,8 @@ class LoaderError(Exception):
     def __init__(self, message: str, exit_code: ExitCode):
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def shown(text: str) -> str:
+    """Text from outside, safe in a one-line message: what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

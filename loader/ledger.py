@@ -128,6 +128,17 @@ def landed_contents(
     return tuple((key, size) for key, size in rows)
 
 
+def quarantined_files(connection: duckdb.DuckDBPyConnection) -> dict[Unit, set[ExportFile]]:
+    """The bad files of each day that could not be landed, as they were listed."""
+    files: dict[Unit, set[ExportFile]] = {}
+    if exists(connection):
+        for export_type, export_date, *listed in connection.execute(
+            f"select export_type, export_date, key, size, etag from {SCHEMA}.quarantined_files"
+        ).fetchall():
+            files.setdefault((export_type, export_date), set()).add(ExportFile(*listed))
+    return files
+
+
 def next_load_id(connection: duckdb.DuckDBPyConnection) -> int:
     """The id of the load that the open transaction is."""
     row = connection.execute(f"select coalesce(max(load_id), 0) + 1 from {SCHEMA}.loads").fetchone()

@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import duckdb
 
 from loader import ledger
 from loader.errors import ExitCode
-from loader.export.layout import Export, ExportDay, SourceChanged, Unit
+from loader.export.layout import Export, ExportDay, ExportFile, SourceChanged, Unit
 from loader.landing.day import BadDay, FetchedDay, check_day, land_day
-from loader.landing.spool import empty_spool, fetch_day, open_spool
+from loader.landing.spool import empty_spool, fetch_day
 from loader.landing.warehouse import create_tables, open_warehouse
 
 OVERLAP = timedelta(days=3)
@@ -85,6 +86,14 @@ def read_ledger(warehouse: Path) -> dict[Unit, ledger.LandedDay]:
         return ledger.landed_days(connection)
 
 
+def read_quarantined(warehouse: Path) -> dict[Unit, set[ExportFile]]:
+    """The bad files that were met, by day; empty where the warehouse does not exist yet."""
+    if not warehouse.exists():
+        return {}
+    with open_warehouse(warehouse, read_only=True) as connection:
+        return ledger.quarantined_files(connection)
+
+
 def plan_pull(
     export: Export,
     warehouse: Path,
@@ -130,14 +139,16 @@ def run_plan(
     plan: Plan,
     export: Export,
     warehouse: Path,
+    spool: Path,
     on_landed: Callable[[ledger.LandedDay], None] = lambda _: None,
 ) -> PullResult:
     """Lands what a plan says; the next day downloads while one is landed.
 
     Args:
-        plan: From `plan_pull`.
+        plan: From `plan_pull`, made while the spool was held: another pull may land in between.
         export: The same source.
         warehouse: The DuckDB file, created where it is not there.
+        spool: From `open_spool`.
         on_landed: Called after each committed day.
 
     Raises:
@@ -147,23 +158,21 @@ def run_plan(
     result = PullResult(plan)
     if plan.to_adopt:
         _adopt(plan, export, warehouse)
-    if plan.to_land:
-        with open_spool(warehouse) as spool:
-            for planned, fetching in _fetch_ahead(export, plan.to_land, spool):
-                try:
-                    fetched = fetching.result()
-                    landed = land_day(warehouse, fetched, export.identity, planned.reason)
-                except BadDay as bad:
-                    result.quarantined.append((planned.day, bad))
-                    _quarantine(warehouse, planned.day, bad)
-                except SourceChanged as changed:
-                    result.rewritten.append((planned.day, changed))
-                else:
-                    result.landed.append(landed)
-                    if fetched.unknown_columns:
-                        names = result.unknown_columns.setdefault(landed.export_type, set())
-                        names.update(fetched.unknown_columns)
-                    on_landed(landed)
+    for planned, fetching in _fetch_ahead(export, plan.to_land, spool):
+        try:
+            fetched = fetching.result()
+            landed = land_day(warehouse, fetched, export.identity, planned.reason)
+        except BadDay as bad:
+            result.quarantined.append((planned.day, bad))
+            _quarantine(warehouse, planned.day, bad)
+        except SourceChanged as changed:
+            result.rewritten.append((planned.day, changed))
+        else:
+            result.landed.append(landed)
+            if fetched.unknown_columns:
+                names = result.unknown_columns.setdefault(landed.export_type, set())
+                names.update(fetched.unknown_columns)
+            on_landed(landed)
     result.seconds = time.monotonic() - started
     return result
 
@@ -233,24 +242,31 @@ def _fetch_ahead(
     export: Export, planned_days: list[PlannedDay], spool: Path
 ) -> Iterator[tuple[PlannedDay, Future[FetchedDay]]]:
     """Each day with its download, one day ahead: the spool never holds more than two."""
+    is_given_up = Event()
     with ThreadPoolExecutor(1) as fetcher:
 
         def fetch(planned: PlannedDay) -> Future[FetchedDay]:
-            return fetcher.submit(_fetch_and_check, export, planned.day, spool)
+            return fetcher.submit(_fetch_and_check, export, planned.day, spool, is_given_up)
 
-        following = fetch(planned_days[0])
-        for number, planned in enumerate(planned_days):
-            fetching = following
-            # Starting the next download sooner would put a third day in the spool.
-            wait([fetching])
-            if number + 1 < len(planned_days):
-                following = fetch(planned_days[number + 1])
-            yield planned, fetching
-            empty_spool(spool, planned.day)
+        try:
+            upcoming = [fetch(planned) for planned in planned_days[:1]]
+            for number, planned in enumerate(planned_days):
+                fetching = upcoming.pop()
+                # Starting the next download sooner would put a third day in the spool.
+                wait([fetching])
+                if isinstance(fetching.exception(), BadDay | SourceChanged | None):
+                    upcoming += [fetch(following) for following in planned_days[number + 1 :][:1]]
+                yield planned, fetching
+                empty_spool(spool, planned.day)
+        finally:
+            is_given_up.set()
 
 
-def _fetch_and_check(export: Export, day: ExportDay, spool: Path) -> FetchedDay:
-    fetched = check_day(day, fetch_day(export, day, spool))
+def _fetch_and_check(export: Export, day: ExportDay, spool: Path, is_given_up: Event) -> FetchedDay:
+    paths = fetch_day(export, day, spool, is_given_up)
+    if is_given_up.is_set():
+        raise CancelledError
+    fetched = check_day(day, paths)
     # The day may have been written again while it was downloaded.
     if export.day(day.export_type, day.export_date) != day:
         raise SourceChanged(

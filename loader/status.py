@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from loader.export.layout import Export, Unit
-from loader.pull import Window, plan_pull, read_ledger
+from loader.pull import Window, plan_pull, read_ledger, read_quarantined
 
 
 class DayState(StrEnum):
@@ -15,6 +15,7 @@ class DayState(StrEnum):
     LANDED = "landed"
     TO_LAND = "to land"
     CHANGED = "changed at the source"
+    QUARANTINED = "quarantined"
     NOT_READY = "not ready"
     MISSING = "missing"
 
@@ -52,9 +53,16 @@ def read_status(
         # A status looks at everything; only a pull limits itself to the newest days.
         whole = Window(window.since or date.min, window.until)
         plan = plan_pull(export, warehouse, export_types, whole)
+        quarantined = read_quarantined(warehouse)
         for planned in plan.to_land:
-            changed = planned.reason == "changed"
-            states[planned.day.unit] = DayState.CHANGED if changed else DayState.TO_LAND
+            bad_files = quarantined.get(planned.day.unit, set())
+            if bad_files & set(planned.day.files):
+                state = DayState.QUARANTINED
+            elif planned.reason == "changed":
+                state = DayState.CHANGED
+            else:
+                state = DayState.TO_LAND
+            states[planned.day.unit] = state
         for day in plan.not_ready:
             states.setdefault(day.unit, DayState.NOT_READY)
     days = []

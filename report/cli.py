@@ -1,12 +1,12 @@
 """The command `report`: parses options and prints."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 
-from loader.command_line import new_app, run
+from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, new_app
 from report.results import draw_results, read_results
 
 app = new_app("Shows what the marts say.")
@@ -19,10 +19,7 @@ def report() -> None:
 
 @app.command()
 def show(
-    warehouse: Annotated[
-        Path,
-        typer.Option(envvar="OPTIMIZELY_E3_WAREHOUSE", help="DuckDB file that dbt built."),
-    ] = Path("warehouse.duckdb"),
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
     schema: Annotated[str, typer.Option(help="Schema of the marts.")] = "main",
     experiment: Annotated[
         str | None, typer.Option(help="Only this experiment.", show_default=False)
@@ -34,14 +31,15 @@ def show(
 ) -> None:
     """Print the experiment results as a table."""
     results = read_results(warehouse, schema, experiment, metrics or [])
+    tables = list(draw_results(results))
+    # A number that is cut is a wrong number: rather a line longer than the terminal.
     console = Console(highlight=False)
-    for table in draw_results(results):
+    measured = Console(width=10_000)
+    widths = [Measurement.get(measured, measured.options, table).maximum for table in tables]
+    console.width = max(console.width, *widths, 0)
+    for table in tables:
         console.print(table)
         console.print()
     if not results:
-        console.print("no results: no event was attributed to a counted visitor")
-
-
-def main() -> None:
-    """Entry point."""
-    run(app, "report")
+        asked = "that was asked for" if experiment or metrics else "at all"
+        console.print(f"no results {asked}: no event was attributed to a counted visitor")

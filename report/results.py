@@ -6,10 +6,10 @@ from itertools import groupby
 from pathlib import Path
 
 import duckdb
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 from loader.landing.warehouse import open_warehouse
 
 
@@ -46,13 +46,14 @@ def read_results(
     )
     if not warehouse.exists():
         raise not_built
+    quoted = '"' + schema.replace('"', '""') + '"'
     with open_warehouse(warehouse, read_only=True) as connection:
         try:
             rows = connection.execute(
                 f"""
                 select experiment_id, metric_name, variation_id, baseline_variation_id,
                     visitors, numerator, mean, lift
-                from "{schema}".experiment_results
+                from {quoted}.experiment_results
                 where segment_name = 'all'
                     and ($1 is null or experiment_id = $1)
                     and (
@@ -65,7 +66,7 @@ def read_results(
                 """,
                 [experiment, list(metrics)],
             ).fetchall()
-        except duckdb.CatalogException as error:
+        except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
             raise not_built from error
     return [Result(*row) for row in rows]
 
@@ -74,7 +75,7 @@ def draw_results(results: list[Result]) -> Iterator[Table]:
     """One table for each experiment: a row for each metric and variation."""
     for experiment_id, of_experiment in groupby(results, lambda result: result.experiment_id):
         table = Table(
-            title=f"Experiment {escape(experiment_id)}",
+            title=Text(f"Experiment {shown(experiment_id)}"),
             title_justify="left",
             box=None,
             padding=(0, 1, 0, 0),
@@ -85,18 +86,18 @@ def draw_results(results: list[Result]) -> Iterator[Table]:
             table.add_column(heading, justify="right")
         for metric_name, of_metric in groupby(of_experiment, lambda result: result.metric_name):
             for number, result in enumerate(of_metric):
-                table.add_row("" if number else escape(metric_name), *_cells(result))
+                table.add_row(Text("" if number else shown(metric_name)), *_cells(result))
         yield table
 
 
-def _cells(result: Result) -> list[str]:
+def _cells(result: Result) -> list[str | Text]:
     is_rate = result.metric_name.endswith(": unique conversions")
     if result.variation_id == result.baseline_variation_id:
         lift = "baseline"
     else:
         lift = "" if result.lift is None else f"{result.lift:+.1%}"
     return [
-        escape(result.variation_id),
+        Text(shown(result.variation_id)),
         f"{result.visitors:,}",
         f"{result.numerator:,.0f}" if result.numerator.is_integer() else f"{result.numerator:,.2f}",
         f"{result.mean:.2%}" if is_rate else f"{result.mean:,.3f}",

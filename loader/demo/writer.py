@@ -91,11 +91,12 @@ def write_export(
     _check(arguments)
     dates = Dates(days)
     note = _read_note(folder)
-    if (folder / "v1").exists() and note.get("arguments") != vars(arguments):
+    is_other = note.get("arguments") != vars(arguments)
+    if is_other and folder.is_dir() and any(folder.iterdir()):
         raise LoaderError(
             f"{folder} already holds another export; choose an empty folder", ExitCode.USAGE
         )
-    if not note.get("is_complete"):
+    if not note.get("is_complete") or "totals" not in note:
         folder.mkdir(parents=True, exist_ok=True)
         _write_note(folder, {"arguments": vars(arguments), "is_complete": False})
         totals = _write(folder, dates, arguments)
@@ -131,9 +132,9 @@ def _read_note(folder: Path) -> dict[str, Any]:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if not isinstance(note, dict) or not (folder / "v1").exists():
+    if not isinstance(note, dict):
         return {}
-    return note
+    return note if (folder / "v1").exists() else note | {"is_complete": False}
 
 
 def _write_note(folder: Path, note: dict[str, Any]) -> None:

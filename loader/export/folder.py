@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from loader.errors import ExitCode, LoaderError
-from loader.export.store import CHUNK_BYTES, ExportFile, gone, is_hidden, replaced, save, shown
+from loader.errors import ExitCode, LoaderError, shown
+from loader.export.store import CHUNK_BYTES, ExportFile, gone, is_hidden, replaced, save
 
 
 class FolderStore:

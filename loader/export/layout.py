@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 from loader.export.folder import FolderStore
 from loader.export.s3 import open_s3
-from loader.export.store import ExportFile, ObjectStore, SourceChanged, is_hidden, shown
+from loader.export.store import ExportFile, ObjectStore, SourceChanged, is_hidden
 from loader.spec import TABLES
 
 __all__ = ["Export", "ExportDay", "ExportFile", "SourceChanged", "Unit", "open_export"]
@@ -128,17 +129,28 @@ def open_export(
 def _open_store(source: str, endpoint_url: str | None, region: str | None) -> ObjectStore:
     scheme, separator, rest = source.partition("://")
     if not separator:
-        if not source:
-            raise _unknown_source("an empty one")
-        return FolderStore(Path(source).expanduser())
+        return FolderStore(_folder(source))
     if scheme == "s3":
         return open_s3(rest, endpoint_url=endpoint_url, region=region)
     if scheme == "file":
-        parts = urlsplit(source.replace("?", "%3F").replace("#", "%23"))
-        if parts.netloc not in ("", "localhost"):
+        host, slash, path = rest.partition("/")
+        if host not in ("", "localhost"):
             raise _unknown_source("a file:// address of another machine")
-        return FolderStore(Path(unquote(parts.path) or "/"))
+        return FolderStore(_folder(unquote(slash + path) or "/"))
     raise _unknown_source(f"{shown(scheme)}://")  # the rest may hold a password
+
+
+def _folder(path: str) -> Path:
+    if not path:
+        raise _unknown_source("an empty one")
+    try:
+        os.fsencode(path)
+        folder = Path(path).expanduser()
+    except (RuntimeError, UnicodeError):  # the home of nobody; text that no path can hold
+        raise _unknown_source("no path of this machine") from None
+    if "\0" in path:
+        raise _unknown_source("no path of this machine")
+    return folder
 
 
 def _unknown_source(what: str) -> LoaderError:

@@ -19,8 +19,8 @@ from obstore.exceptions import (
 )
 from obstore.store import S3Store as ObstoreS3
 
-from loader.errors import ExitCode, LoaderError
-from loader.export.store import CHUNK_BYTES, ExportFile, gone, replaced, save, shown
+from loader.errors import ExitCode, LoaderError, shown
+from loader.export.store import CHUNK_BYTES, ExportFile, gone, replaced, save
 
 if TYPE_CHECKING:
     from obstore import GetOptions

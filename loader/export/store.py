@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -64,11 +64,6 @@ class ObjectStore(Protocol):
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name holds no data: `_SUCCESS`, `_temporary`, `.x.crc`."""
     return name.startswith((".", "_"))
-
-
-def shown(text: str) -> str:
-    """Text from outside, safe in a one-line message: what cannot be printed is escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def save(chunks: Iterable[bytes | memoryview], file: ExportFile, path: Path) -> None:

@@ -12,7 +12,7 @@ from loader.errors import ExitCode, LoaderError
 from loader.export.layout import ExportDay, ExportFile
 from loader.landing.footers import BadFile, Footer, read_footer
 from loader.landing.spool import file_id
-from loader.landing.warehouse import create_tables, no_disk_space, open_warehouse
+from loader.landing.warehouse import create_tables, is_disk_full, open_warehouse
 
 
 class BadDay(Exception):
@@ -94,7 +94,9 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
             connection.commit()
         except duckdb.Error as error:
             _rollback(connection)
-            raise _explain(connection, error, table, fetched, warehouse) from error
+            if is_disk_full(error):
+                raise
+            raise _explain(connection, error, table, fetched) from error
         except BaseException:
             _rollback(connection)
             raise
@@ -152,12 +154,8 @@ def _explain(
     error: duckdb.Error,
     table: spec.Table,
     fetched: FetchedDay,
-    warehouse: Path,
 ) -> Exception:
-    """What a failed transaction means: a full disk, too little memory, or unreadable files."""
-    message = str(error)
-    if "No space left" in message or "could not allocate block" in message:
-        return no_disk_space(warehouse)
+    """What a failed transaction means: too little memory, or files that cannot be read."""
     if isinstance(error, duckdb.OutOfMemoryException):
         return LoaderError(
             f"not enough memory to land {fetched.day.export_type} of {fetched.day.export_date}: "

@@ -36,12 +36,13 @@ def read_footer(path: Path, table: spec.Table) -> Footer:
         BadFile: The file is no Parquet, lacks a required column, or holds one in a type that cannot
             become the specification's without loss.
     """
-    try:
-        with pq.ParquetFile(path) as file:
+    with path.open("rb") as source:  # a spool that cannot be read is no bad file
+        try:
+            file = pq.ParquetFile(source)
             row_count = file.metadata.num_rows
             schema = file.schema_arrow
-    except (pa.ArrowException, OSError) as error:
-        raise BadFile(f"not a readable Parquet file ({_first_line(error)})") from error
+        except (pa.ArrowException, OSError) as error:
+            raise BadFile(f"not a readable Parquet file ({_first_line(error)})") from error
     types = {field.name: field.type for field in schema}
     # DuckDB does not see letter case: of two such columns it would read the wrong one.
     if len({name.lower() for name in types}) != len(schema):

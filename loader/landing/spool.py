@@ -4,9 +4,10 @@ import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TextIO
 
 from loader.errors import ExitCode, LoaderError
@@ -35,8 +36,8 @@ def open_spool(warehouse: Path) -> Iterator[Path]:
                 ExitCode.DATABASE_IN_USE,
             ) from None
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
         try:
+            folder.mkdir()
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -48,8 +49,16 @@ def file_id(file: ExportFile) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def fetch_day(export: Export, day: ExportDay, spool: Path) -> dict[ExportFile, Path]:
+def fetch_day(
+    export: Export, day: ExportDay, spool: Path, is_given_up: Event
+) -> dict[ExportFile, Path]:
     """Downloads a day into the spool; files are named by their id, for keys hold any character.
+
+    Args:
+        export: The source.
+        day: The day as listed.
+        spool: From `open_spool`.
+        is_given_up: Once set, no further download begins and the day is incomplete.
 
     Raises:
         SourceChanged: A file is no longer what was listed.
@@ -58,9 +67,17 @@ def fetch_day(export: Export, day: ExportDay, spool: Path) -> dict[ExportFile, P
     folder = _day_folder(spool, day)
     folder.mkdir()
     paths = {file: folder / f"{file_id(file)}.parquet" for file in day.files}
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as downloads:
-        for done in [downloads.submit(export.download, *pair) for pair in paths.items()]:
+
+    def download(file: ExportFile, path: Path) -> None:
+        if not is_given_up.is_set():
+            export.download(file, path)
+
+    downloads = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
+    try:
+        for done in as_completed([downloads.submit(download, *pair) for pair in paths.items()]):
             done.result()
+    finally:
+        downloads.shutdown(cancel_futures=True)
     return paths
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from loader import ledger, spec
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 
 LOCK_WAIT_SECONDS = 30.0
 """How long a database that another process holds is waited for."""
@@ -35,12 +35,52 @@ def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.Du
     Raises:
         LoaderError: In use for too long, not a DuckDB file, no disk space, or not permitted.
     """
-    connection = _connect(path, read_only, time.monotonic() + LOCK_WAIT_SECONDS)
+    connection = None
     try:
+        connection = _connect(path, read_only, time.monotonic() + LOCK_WAIT_SECONDS)
         connection.execute("set TimeZone = 'UTC'")
         yield connection
+    except duckdb.Error as error:
+        if is_disk_full(error):
+            raise no_disk_space(path) from error
+        raise
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # how DuckDB tells of Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
+
+
+def resolve_warehouse(path: Path) -> Path:
+    """The warehouse as an absolute path: DuckDB reads `~` and `:memory:` in its own way.
+
+    Raises:
+        LoaderError: No file can have this path, or its folder cannot be looked into.
+    """
+    if path.name == ":memory:" or ":/" in str(path):
+        raise LoaderError(
+            f"the warehouse cannot be {shown(str(path))}: give the path of a DuckDB file",
+            ExitCode.USAGE,
+        )
+    try:
+        resolved = path.expanduser().absolute()
+        str(resolved).encode()
+        resolved.exists()
+    except (OSError, RuntimeError, UnicodeError, ValueError) as error:
+        raise LoaderError(
+            f"no warehouse can be at {shown(str(path))} ({shown(_reason(error))}): "
+            "give another path with --warehouse",
+            ExitCode.USAGE,
+        ) from error
+    return resolved
+
+
+def is_disk_full(error: duckdb.Error) -> bool:
+    """Whether DuckDB failed for want of disk space."""
+    message = str(error)
+    return "No space left" in message or "could not allocate block" in message
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -81,8 +121,8 @@ def _connect(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyCon
                     ) from error
                 time.sleep(0.2)
                 continue
-            if "No space left" in message:
-                raise no_disk_space(path) from error
+            if is_disk_full(error):
+                raise
             raise LoaderError(
                 f"cannot open the warehouse {path} ({message.splitlines()[0]}): "
                 "give a DuckDB file, or a path where one can be created, with --warehouse",
@@ -99,3 +139,7 @@ def _create(path: Path) -> None:
     unfinished.unlink(missing_ok=True)
     duckdb.connect(unfinished, config=_CONFIG).close()
     unfinished.rename(path)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

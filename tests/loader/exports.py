@@ -1,14 +1,18 @@
 """Small exports in a folder, pulling them, and what is in a warehouse afterwards."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import loader.pull
 from loader import ledger, spec
-from loader.export.layout import Unit, open_export
+from loader.export.layout import Export, Unit, open_export
+from loader.landing.spool import open_spool
 from loader.landing.warehouse import open_warehouse
-from loader.pull import Plan, PullResult, Window, plan_pull, run_plan
+from loader.ledger import LandedDay
+from loader.pull import Plan, PullResult, Window, plan_pull
 from tests.models.histories import Row, State, landed_rows
 
 FIRST = date(2024, 2, 27)
@@ -122,6 +126,17 @@ def plan(
     """What a pull would do."""
     export = open_export(str(source), endpoint_url=endpoint_url)
     return plan_pull(export, warehouse, list(types), window, force=force)
+
+
+def run_plan(
+    planned: Plan,
+    export: Export,
+    warehouse: Path,
+    on_landed: Callable[[LandedDay], None] = lambda _: None,
+) -> PullResult:
+    """Lands a plan, holding the spool as the command does."""
+    with open_spool(warehouse) as spool:
+        return loader.pull.run_plan(planned, export, warehouse, spool, on_landed)
 
 
 def pull(source: Path | str, warehouse: Path, **options: Any) -> PullResult:

@@ -16,7 +16,7 @@ from unittest import mock
 import pyarrow.parquet as pq
 import pytest
 
-from loader.cli import main
+from loader.__main__ import main
 from loader.errors import ExitCode
 from tests.loader.exports import (
     conversion,
@@ -156,7 +156,7 @@ class TestRefused:
     ) -> None:
         (loader.folder / "notes.txt").write_text("not a database")
         line = loader.refused(command, "--source", export, "--warehouse", "notes.txt")
-        assert "cannot open the warehouse notes.txt" in line
+        assert f"cannot open the warehouse {loader.folder / 'notes.txt'}" in line
         assert line.endswith(
             "give a DuckDB file, or a path where one can be created, with --warehouse"
         )
@@ -166,7 +166,7 @@ class TestRefused:
     def test_warehouse_that_is_a_folder(self, loader: Command, export: Path, command: str) -> None:
         (loader.folder / "folder").mkdir()
         line = loader.refused(command, "--source", export, "--warehouse", "folder")
-        assert "cannot open the warehouse folder" in line
+        assert f"cannot open the warehouse {loader.folder / 'folder'}" in line
 
     @pytest.mark.parametrize("place", ["/proc/w.duckdb", "/proc/new/w.duckdb", "file/w.duckdb"])
     def test_warehouse_where_nothing_can_be_written(
@@ -174,7 +174,7 @@ class TestRefused:
     ) -> None:
         (loader.folder / "file").touch()
         line = loader.refused("pull", "--source", export, "--warehouse", place)
-        assert f"cannot write beside the warehouse {place}" in line
+        assert f"cannot write beside the warehouse {loader.folder / place}" in line
         assert line.endswith("give another place with --warehouse")
 
 
@@ -334,7 +334,9 @@ class TestStatus:
 
     def test_of_nothing(self, loader: Command) -> None:
         done = loader("status")
-        assert done.stdout == "nothing is landed in warehouse.duckdb; no --source was given\n"
+        assert done.stdout == (
+            f"nothing is landed in {loader.folder / 'warehouse.duckdb'}; no --source was given\n"
+        )
         assert done.returncode == ExitCode.DONE
         assert list(loader.folder.iterdir()) == []
 

@@ -15,7 +15,7 @@ from loader.errors import ExitCode, LoaderError
 from loader.export.layout import open_export
 from loader.landing import warehouse as warehouse_module
 from loader.landing.spool import open_spool
-from loader.pull import Window, plan_pull, run_plan
+from loader.pull import Window, plan_pull
 from tests.loader.exports import (
     BOTH_TYPES,
     EVERYTHING,
@@ -32,6 +32,7 @@ from tests.loader.exports import (
     plan,
     pull,
     query,
+    run_plan,
     staged,
 )
 from tests.models.histories import State, history, landed_rows, write_state

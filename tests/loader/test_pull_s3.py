@@ -10,7 +10,7 @@ import pytest
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import open_export
 from loader.landing.spool import open_spool
-from loader.pull import PullResult, plan_pull, run_plan
+from loader.pull import PullResult, plan_pull
 from tests.loader.exports import (
     BOTH_TYPES,
     EVERYTHING,
@@ -26,6 +26,7 @@ from tests.loader.exports import (
     landed_units,
     pull,
     query,
+    run_plan,
     staged,
 )
 from tests.loader.s3_server import S3Export

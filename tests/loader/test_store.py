@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from obstore.auth.boto3 import Boto3CredentialProvider
 
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 from loader.export import s3
 from loader.export.layout import Export, ExportFile, SourceChanged, open_export
-from loader.export.store import save, shown
+from loader.export.store import save
 from tests.loader.s3_server import S3Export
 
 DAY = date(2026, 1, 2)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import duckdb
 import pytest
@@ -31,7 +32,7 @@ def rewritten(tmp_path: Path, warehouse: Path) -> Iterator[FetchedDay]:
     export = open_export(str(write_state(tmp_path / "export", state)))
     found = export.day("decisions", day(1))
     with open_spool(warehouse) as spool:
-        yield check_day(found, fetch_day(export, found, spool))
+        yield check_day(found, fetch_day(export, found, spool, Event()))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from loader.export.layout import open_export
+from loader.landing.spool import open_spool
 from loader.landing.warehouse import open_warehouse
 from loader.pull import PullResult, Window, plan_pull, run_plan
 from loader.spec import TABLES
@@ -37,8 +38,10 @@ class Project:
     def pull(self, source: Path, *, force: bool = False) -> PullResult:
         """Lands everything that stands in a folder."""
         export = open_export(str(source))
-        plan = plan_pull(export, self.warehouse, list(TABLES), Window(since=date.min), force=force)
-        return run_plan(plan, export, self.warehouse)
+        window = Window(since=date.min)
+        with open_spool(self.warehouse) as spool:
+            plan = plan_pull(export, self.warehouse, list(TABLES), window, force=force)
+            return run_plan(plan, export, self.warehouse, spool)
 
     def dbt(self, *arguments: str, target: str = "incremental") -> dbtRunnerResult:
         """Runs one dbt command."""

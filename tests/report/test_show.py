@@ -41,7 +41,7 @@ def warehouse(tmp_path: Path) -> Path:
 
 def show(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from report.cli import main; main()", "show", *map(str, arguments)],
+        [sys.executable, "-m", "report", "show", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
