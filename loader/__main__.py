@@ -8,9 +8,10 @@ def main() -> None:
     try:
         from loader.cli import app
         from loader.command_line import run
+
+        run(app, "loader")
     except KeyboardInterrupt:
         sys.exit(130)
-    run(app, "loader")
 
 
 if __name__ == "__main__":

@@ -121,7 +121,8 @@ def status(
         _print_json([vars(day) for day in days])
         return
     if not days:
-        print(f"nothing is landed in {warehouse}" + ("" if source else "; no --source was given"))
+        without = "" if source else "; no --source was given"
+        print(f"nothing is landed in {shown(str(warehouse))}{without}")
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("type", "date", "state"):
@@ -153,7 +154,7 @@ def demo(
         return
     print(
         f"{summary.events:,} events in {summary.files:,} files, "
-        f"{summary.first_date} to {summary.last_date}, in {summary.folder}"
+        f"{summary.first_date} to {summary.last_date}, in {shown(str(summary.folder))}"
     )
 
 

@@ -44,7 +44,8 @@ def run(app: typer.Typer, name: str) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # the caller may have closed it
+            sys.stdout.flush()
     except LoaderError as error:
         errors.print(f"error: {error}")
         code = error.exit_code
@@ -55,6 +56,8 @@ def run(app: typer.Typer, name: str) -> None:
         code = _explain(error)
     except SystemExit:  # typer's answer to a broken pipe
         code = BROKEN_PIPE
+    except KeyboardInterrupt:  # outside of typer's own watch
+        code = ExitCode.INTERRUPTED
     if code == ExitCode.INTERRUPTED:
         errors.print("interrupted; what was done so far is kept")
     sys.exit(code)

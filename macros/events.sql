@@ -10,13 +10,19 @@
 {%- endmacro %}
 
 {% macro attribute_text(value) %}
-    {#- Typed values may carry a leading U+E000. Not `ltrim`: Spark takes its two arguments the other way round. -#}
+    {#-
+        Typed values may carry a leading U+E000. Not `ltrim`: Spark takes its two arguments the
+        other way round.
+    -#}
     trim(leading '{{ "\ue000" }}' from {{ value }})
 {%- endmacro %}
 
 {% macro session_key(visitor_id, session_started_at) %}
-    {#- `<visitor>:<start in epoch milliseconds>`: the vendor's session ids collide across visitors. -#}
-    {{ visitor_id }} || ':' || cast({{ optimizely_e3.epoch_milliseconds(session_started_at) }} as string)
+    {#-
+        `<visitor>:<start in epoch milliseconds>`: the vendor's session ids collide across visitors.
+    -#}
+    {%- set started_ms = optimizely_e3.epoch_milliseconds(session_started_at) %}
+    {{ visitor_id }} || ':' || cast({{ started_ms }} as string)
 {%- endmacro %}
 
 {% macro event_key(event_name, entity_id) %}

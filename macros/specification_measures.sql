@@ -1,10 +1,10 @@
 {#
-    The specification's own measures, by its own definition: straight from the staging tables, with no model in
-    between. One thing is added, which the specification takes for granted: an event that was exported twice counts
-    once, as it was exported first.
+    The specification's own measures, by its own definition: straight from the staging tables, with
+    no model in between. One thing is added, which the specification takes for granted: an event
+    that was exported twice counts once, as it was exported first.
 
-    A measure is of one experiment and an inclusive window on `timestamp` in epoch milliseconds: the vars
-    `measures_from_ms` and `measures_until_ms`, without limits by default.
+    A measure is of one experiment and an inclusive window on `timestamp` in epoch milliseconds: the
+    vars `measures_from_ms` and `measures_until_ms`, without limits by default.
 #}
 
 {% macro is_in_measured_window(timestamp) %}
@@ -30,7 +30,9 @@
 {%- endmacro %}
 
 {% macro specified_attributions() %}
-    {#- Conversions that name an experiment without holdback, once for each experiment they name. -#}
+    {#-
+        Conversions that name an experiment without holdback, once for each experiment they name.
+    -#}
     select
         element.experiment_id,
         visitor_id,
@@ -44,7 +46,7 @@
             exported.visitor_id,
             exported.entity_id,
             exported.revenue,
-            exported.value,
+            case when abs(exported.value) < 1e300 then exported.value end as value,
             {{ optimizely_e3.each_element('exported.experiments') }} as element
         from {{ source('optimizely_raw', 'conversions') }} as exported
         where
@@ -57,7 +59,10 @@
 {%- endmacro %}
 
 {% macro is_no_copy(relation) %}
-    {#- Whether the row `exported` of a staging table is the first that its visitor and uuid were exported as. -#}
+    {#-
+        Whether the row `exported` of a staging table is the first that its visitor and uuid were
+        exported as.
+    -#}
     not exists (
         select 1
         from (

@@ -8,9 +8,10 @@ def main() -> None:
     try:
         from loader.command_line import run
         from report.cli import app
+
+        run(app, "report")
     except KeyboardInterrupt:
         sys.exit(130)
-    run(app, "report")
 
 
 if __name__ == "__main__":

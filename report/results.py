@@ -42,7 +42,8 @@ def read_results(
         LoaderError: There is no such file, or nothing was built in it.
     """
     not_built = LoaderError(
-        f"{warehouse} holds no results: run `loader pull`, then `dbt build`", ExitCode.USAGE
+        f"{shown(str(warehouse))} holds no results: run `loader pull`, then `dbt build`",
+        ExitCode.USAGE,
     )
     if not warehouse.exists():
         raise not_built

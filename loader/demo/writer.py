@@ -20,7 +20,7 @@ from loader.demo.dates import Dates
 from loader.demo.folders import event_folder, part_name
 from loader.demo.rows import make_rows
 from loader.demo.visits import make_visitors, make_visits
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 
 EVENTS_PER_CHUNK = 250_000
 """Memory is bounded by this and the number of workers; a chunk writes its own part files."""
@@ -37,6 +37,8 @@ MOST_KIOSKS = 3
 
 NOTE = "demo.json"
 """Beside `v1`: what the export was made of, and whether it is complete."""
+UNFINISHED_NOTE = f".{NOTE}"
+TOTALS = {"files", "events", "bytes"}
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,12 @@ def write_export(
     _check(arguments)
     dates = Dates(days)
     note = _read_note(folder)
-    is_other = note.get("arguments") != vars(arguments)
-    if is_other and folder.is_dir() and any(folder.iterdir()):
+    if note.get("arguments") != vars(arguments) and _holds_anything(folder):
         raise LoaderError(
-            f"{folder} already holds another export; choose an empty folder", ExitCode.USAGE
+            f"{shown(str(folder))} already holds another export; choose an empty folder",
+            ExitCode.USAGE,
         )
-    if not note.get("is_complete") or "totals" not in note:
+    if not note.get("is_complete"):
         folder.mkdir(parents=True, exist_ok=True)
         _write_note(folder, {"arguments": vars(arguments), "is_complete": False})
         totals = _write(folder, dates, arguments)
@@ -134,11 +136,19 @@ def _read_note(folder: Path) -> dict[str, Any]:
         return {}
     if not isinstance(note, dict):
         return {}
-    return note if (folder / "v1").exists() else note | {"is_complete": False}
+    totals = note.get("totals")
+    if isinstance(totals, dict) and totals.keys() == TOTALS and (folder / "v1").exists():
+        return note
+    return note | {"is_complete": False}
+
+
+def _holds_anything(folder: Path) -> bool:
+    """Whether a folder is there and not empty; a killed demo may have left its first note."""
+    return folder.is_dir() and any(path.name != UNFINISHED_NOTE for path in folder.iterdir())
 
 
 def _write_note(folder: Path, note: dict[str, Any]) -> None:
-    written = folder / f".{NOTE}"
+    written = folder / UNFINISHED_NOTE
     written.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
     written.replace(folder / NOTE)
 
@@ -218,14 +228,15 @@ def _write_table(path: Path, table: pa.Table) -> tuple[int, int]:
     """Write one file as Spark would; gives its rows and bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     leaves = [name for name in _leaves(table.schema) if name != "uuid"]
-    pq.write_table(
-        table,
-        path,
-        version="1.0",
-        compression="snappy",
-        store_schema=False,
-        use_dictionary=leaves,
-    )
+    with path.open("wb") as target:  # opened here: pyarrow takes no path that is not UTF-8
+        pq.write_table(
+            table,
+            target,
+            version="1.0",
+            compression="snappy",
+            store_schema=False,
+            use_dictionary=leaves,
+        )
     return len(table), path.stat().st_size
 
 

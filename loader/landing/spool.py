@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import TextIO
 
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 from loader.export.layout import Export, ExportDay, ExportFile
 
 DOWNLOADS_AT_ONCE = 16
@@ -32,7 +32,7 @@ def open_spool(warehouse: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LoaderError(
-                f"another pull into {warehouse} is running: wait for it to end",
+                f"another pull into {shown(str(warehouse))} is running: wait for it to end",
                 ExitCode.DATABASE_IN_USE,
             ) from None
         shutil.rmtree(folder, ignore_errors=True)
@@ -92,7 +92,7 @@ def _open_lock(warehouse: Path) -> TextIO:
         return warehouse.with_name(warehouse.name + ".lock").open("a")
     except OSError as error:
         raise LoaderError(
-            f"cannot write beside the warehouse {warehouse} ({error.strerror}): "
+            f"cannot write beside the warehouse {shown(str(warehouse))} ({error.strerror}): "
             "give another place with --warehouse",
             ExitCode.USAGE,
         ) from error

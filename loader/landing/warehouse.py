@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -67,7 +67,8 @@ def resolve_warehouse(path: Path) -> Path:
     try:
         resolved = path.expanduser().absolute()
         str(resolved).encode()
-        resolved.exists()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            resolved.stat()  # exists() hides every error from Python 3.14 on
     except (OSError, RuntimeError, UnicodeError, ValueError) as error:
         raise LoaderError(
             f"no warehouse can be at {shown(str(path))} ({shown(_reason(error))}): "
@@ -98,7 +99,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
 def no_disk_space(path: Path) -> LoaderError:
     """The error for a full disk."""
     return LoaderError(
-        f"no disk space left at {path.parent}; the days landed so far are kept: "
+        f"no disk space left at {shown(str(path.parent))}; the days landed so far are kept: "
         "free some space and run the pull again",
         ExitCode.NO_DISK_SPACE,
     )
@@ -115,8 +116,8 @@ def _connect(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyCon
             if ("lock" in message and "Conflicting" in message) or "Could not set lock" in message:
                 if time.monotonic() > deadline:
                     raise LoaderError(
-                        f"the warehouse {path} is in use by another process (dbt, a notebook?): "
-                        "close it and run the command again",
+                        f"the warehouse {shown(str(path))} is in use by another process "
+                        "(dbt, a notebook?): close it and run the command again",
                         ExitCode.DATABASE_IN_USE,
                     ) from error
                 time.sleep(0.2)
@@ -124,7 +125,8 @@ def _connect(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyCon
             if is_disk_full(error):
                 raise
             raise LoaderError(
-                f"cannot open the warehouse {path} ({message.splitlines()[0]}): "
+                f"cannot open the warehouse {shown(str(path))} "
+                f"({shown(message.splitlines()[0])}): "
                 "give a DuckDB file, or a path where one can be created, with --warehouse",
                 ExitCode.USAGE,
             ) from error

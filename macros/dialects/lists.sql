@@ -16,7 +16,8 @@
 
 {#
     In a select list: one row for each element of a list column; a row without elements falls out.
-    Not a lateral join: DuckDB carries every column of the row through one, and takes ten times as long.
+    Not a lateral join: DuckDB carries every column of the row through one, and takes ten times as
+    long.
 #}
 {% macro each_element(list) %}
     {{- adapter.dispatch('each_element', 'optimizely_e3')(list) -}}
@@ -27,8 +28,8 @@
 {% macro spark__each_element(list) %}explode({{ list }}){% endmacro %}
 
 {#
-    The first element of a sorted list, and of the others each that is more than `distance` past the one before it
-    that was taken. The list must have an element.
+    The first element of a sorted list, and of the others each that is more than `distance` past the
+    one before it that was taken. The list must have an element.
 #}
 {% macro spaced_elements(list, distance) %}
     {{- adapter.dispatch('spaced_elements', 'optimizely_e3')(list, distance) -}}

@@ -1,14 +1,17 @@
 {#
-    Incremental by visitor. Everything this project computes depends on one visitor's history and nothing else,
-    so the unit of recomputation is the visitor: a model recomputes, from all their rows, the visitors touched
-    since it was last built, and replaces them. Late files, rewritten days and erasures need no special case.
+    Incremental by visitor. Everything this project computes depends on one visitor's history and
+    nothing else, so the unit of recomputation is the visitor: a model recomputes, from all their
+    rows, the visitors touched since it was last built, and replaces them. Late files, rewritten
+    days and erasures need no special case.
 
-    A model says `config(materialized='incremental', incremental_strategy='by_visitor')`, takes its rows
-    through `rows_to_rebuild`, and has a column `visitor_id`.
+    A model begins with `visitor_config()`, takes its rows through `rows_to_rebuild`, and has a
+    column `visitor_id`.
 #}
 
 {% macro visitor_config() %}
-    {#- The configuration of a model that is incremental by visitor; a table where deletes are dear. -#}
+    {#-
+        The configuration of a model that is incremental by visitor; a table where deletes are dear.
+    -#}
     {#- Said here, for dbt finds no ref() that stands in a condition. -#}
     {%- do ref('int_visitor_loads') -%}
     {{ config(
@@ -20,14 +23,19 @@
 {% endmacro %}
 
 {% macro touched_visitors() %}
-    {#- Select of the visitors whose rows came or went since this model's watermark. NULL is one of them. -#}
+    {#-
+        Select of the visitors whose rows came or went since this model's watermark. NULL is one of
+        them.
+    -#}
     select distinct visitor_id
     from {{ ref('int_visitor_loads') }}
     where load_id > {{ optimizely_e3.watermark() }}
 {% endmacro %}
 
 {% macro rows_to_rebuild(relation) %}
-    {#- Select of all rows, or in an incremental run of the touched visitors' rows, of `relation`. -#}
+    {#-
+        Select of all rows, or in an incremental run of the touched visitors' rows, of `relation`.
+    -#}
     select source_rows.*
     from {{ relation }} as source_rows
     {%- if is_incremental() %}
@@ -40,7 +48,10 @@
 {% endmacro %}
 
 {% macro get_incremental_by_visitor_sql(arguments) %}
-    {#- Replaces the touched visitors. Not dbt's delete+insert: that keeps the rows of a visitor who is gone. -#}
+    {#-
+        Replaces the touched visitors. Not dbt's delete+insert: that keeps the rows of a visitor who
+        is gone.
+    -#}
     {%- set columns = get_quoted_csv(arguments.dest_columns | map(attribute='name')) -%}
     delete from {{ arguments.target_relation }} as target_rows
     using ({{ optimizely_e3.touched_visitors() }}) as touched

@@ -28,7 +28,8 @@ final as (
         exposures.variation_id,
         countable.event_key,
         count(*) as conversion_count,
-        cast(coalesce(sum(countable.revenue_cents), 0) as double) as revenue_cents,
+        cast(coalesce(sum(cast(countable.revenue_cents as decimal(38, 0))), 0) as double)
+            as revenue_cents,
         coalesce(sum(countable.value), cast(0 as double)) as value
     from exposures
     inner join countable

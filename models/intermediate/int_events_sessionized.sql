@@ -37,7 +37,8 @@ events as (
     from conversions
 ),
 
--- Duplicates are rare: finding them first and ranking only those is far cheaper than ranking every event.
+-- Duplicates are rare: finding them first and ranking only those is far cheaper than ranking every
+-- event.
 repeated_ids as (
     select
         is_decision,
@@ -98,8 +99,8 @@ timed as (
     where visitor_id is not null and occurred_at is not null
 ),
 
--- Thirty minutes without an event open a session. The frame is by value, so events of one instant get one start,
--- whichever of them came first.
+-- Thirty minutes without an event open a session. The frame is by value, so events of one instant
+-- get one start, whichever of them came first.
 separated as (
     select
         visitor_id,
@@ -121,9 +122,9 @@ separated as (
     from timed
 ),
 
--- Visits longer than 24 hours are cut, each session starting at the first event past the 24 hours of the one
--- before. That needs a walk; few visits need it. Not a recursive query: Spark computes all of the above anew for
--- each of its steps.
+-- Visits longer than 24 hours are cut, each session starting at the first event past the 24 hours
+-- of the one before. That needs a walk; few visits need it. Not a recursive query: Spark computes
+-- all of the above anew for each of its steps.
 overlong_visits as (
     select distinct
         visitor_id,

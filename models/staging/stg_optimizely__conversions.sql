@@ -34,7 +34,7 @@ renamed as (
 
         -- numerics
         revenue as revenue_cents,
-        value,
+        case when abs(value) < 1e300 then value end as value,
         quantity,
 
         -- timestamps

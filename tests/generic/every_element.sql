@@ -1,4 +1,7 @@
-{# `condition`, which speaks of `element`, holds for every struct of a list column. Returns the rows against it. #}
+{#
+    `condition`, which speaks of `element`, holds for every struct of a list column. Returns the
+    rows against it.
+#}
 {% test every_element(model, column_name, condition) %}
 select {{ column_name }}
 from {{ model }}

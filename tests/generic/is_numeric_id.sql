@@ -1,4 +1,7 @@
-{# Ids are numeric strings; NULL and empty text, which say that there is none, pass. Returns what is neither. #}
+{#
+    Ids are numeric strings; NULL and empty text, which say that there is none, pass. Returns what
+    is neither.
+#}
 {% test is_numeric_id(model, column_name) %}
 select {{ column_name }}
 from {{ model }}

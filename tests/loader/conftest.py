@@ -1,5 +1,6 @@
 """Fixtures of the loader's tests."""
 
+from tests.loader.command import export, loader
 from tests.loader.s3_server import s3_export, s3_server
 
-__all__ = ["s3_export", "s3_server"]
+__all__ = ["export", "loader", "s3_export", "s3_server"]

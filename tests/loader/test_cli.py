@@ -1,23 +1,15 @@
 """The command `loader`: what it prints, where, and with which exit code."""
 
-import io
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
 
-from loader.__main__ import main
 from loader.errors import ExitCode
+from tests.loader.command import Command
 from tests.loader.exports import (
     conversion,
     conversions_of,
@@ -29,82 +21,6 @@ from tests.loader.exports import (
     staged,
 )
 from tests.models.histories import write_state
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-class Command:
-    """Runs `loader` in a folder of its own, which is the working directory."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def __call__(self, *arguments: str | Path) -> Done:
-        """In this process: starting another takes longer than most commands."""
-        stdout, stderr = io.StringIO(), io.StringIO()
-        argv = ["loader", *map(str, arguments)]
-        with (
-            redirect_stdout(stdout),
-            redirect_stderr(stderr),
-            mock.patch.object(sys, "argv", argv),
-            pytest.raises(SystemExit) as ended,
-        ):
-            main()
-        code = ended.value.code or 0
-        assert isinstance(code, int)
-        return Done(code, stdout.getvalue(), stderr.getvalue())
-
-    def process(self, *arguments: str | Path, **env: str) -> Done:
-        """In a process of its own, with these settings in its environment."""
-        done = subprocess.run(
-            [sys.executable, "-m", "loader", *map(str, arguments)],
-            env=os.environ | {"COLUMNS": "80"} | env,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    def refused(self, *arguments: str | Path) -> str:
-        """The one line of a command that cannot be done; it must create nothing."""
-        before = sorted(self.folder.rglob("*"))
-        done = self(*arguments)
-        assert done.returncode == ExitCode.USAGE
-        assert done.stdout == ""
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
-        assert sorted(self.folder.rglob("*")) == before
-        return done.stderr.strip()
-
-    def json(self, *arguments: str | Path) -> Any:
-        """What a command that succeeds prints with --json."""
-        done = self(*arguments, "--json")
-        assert done.returncode == ExitCode.DONE, done.stderr
-        return json.loads(done.stdout)
-
-
-@pytest.fixture
-def loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    for name in list(os.environ):
-        if name.startswith(("OPTIMIZELY_", "AWS_")):
-            monkeypatch.delenv(name)
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return Command(folder)
-
-
-@pytest.fixture
-def export(tmp_path: Path) -> Path:
-    """Three days of both types."""
-    return write_state(tmp_path / "export", few_days())
 
 
 class TestRefused:

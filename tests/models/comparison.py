@@ -1,6 +1,7 @@
 """Compares marts with a full refresh and with the twin."""
 
 from collections import Counter
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -34,6 +35,9 @@ TWINS = {
     "fct_sessions": "sessions",
     "fct_exposures": "exposures",
     "fct_attributed_conversions": "attributed_conversions",
+    "dim_experiments": "experiments",
+    "dim_variations": "variations",
+    "dim_events": "events",
     "fct_metric_observations": "observations",
     "metric_summary": "summary",
     "experiment_results": "results",
@@ -68,8 +72,11 @@ def assert_equals_twin(project: Project, twin: Twin, where: str, *, exact: bool 
     for model, name in TWINS.items():
         expected = getattr(twin, name)
         columns = list(expected[0]) if expected else ["1"]
-        found = project.query(f"select {', '.join(columns)} from main.{model}")
-        wanted = [tuple(row.values()) for row in expected]
+        found = [
+            tuple(map(_frozen, row))
+            for row in project.query(f"select {', '.join(columns)} from main.{model}")
+        ]
+        wanted = [tuple(map(_frozen, row.values())) for row in expected]
         if exact:
             found_bag, wanted_bag = Counter(found), Counter(wanted)
             assert found_bag - wanted_bag == Counter(), f"{model} has too much {where}"
@@ -83,6 +90,20 @@ def assert_equals_twin(project: Project, twin: Twin, where: str, *, exact: bool 
                 assert doubles == pytest.approx(wanted_doubles, rel=1e-9, abs=1e-9), (
                     f"{model} {where}: {exactly}"
                 )
+
+
+def _frozen(value: Any) -> Any:
+    """The value so that it can be counted, the same whichever way it was read."""
+    if isinstance(value, dict):
+        return tuple(sorted((name, _frozen(inner)) for name, inner in value.items()))
+    if isinstance(value, list):
+        if value and isinstance(value[0], tuple):
+            # pyarrow gives a map as a list of pairs, DuckDB as a dict.
+            return _frozen(dict(value))
+        return tuple(map(_frozen, value))
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return value
 
 
 def _split(row: tuple[Any, ...]) -> tuple[str, list[float]]:

@@ -15,6 +15,7 @@ visitors or loads instead: `history(seed, visitors=5, loads=2)`.
 
 import hashlib
 import io
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -105,6 +106,8 @@ RARE_VARIATION = "9900000001"
 """Only rewritten days bring it, and take it away. While it is there it is the baseline: the results
 of all other variations change."""
 UNKNOWN_EXPERIMENT = "70000000000000000001"
+ARMLESS_EXPERIMENT = "9300000078"
+"""Nothing ever names a variation of it."""
 CAMPAIGNS = ("18128690585", "18149940006", "", None)
 
 EVENTS: tuple[tuple[str, str], ...] = (
@@ -123,12 +126,17 @@ ODD_VISITORS = ("O'Brien", "V0001", "v0001", "a:b", "visitor é 🙂", "row-1-1"
 REVENUES = (None, 0, 0, 0, 1, 1000, 2550, -500)
 VALUES = (None, 0.0, 0.0, 0.125, 10.5, 9999.875, -3.25)
 """Multiples of 0.125: sums of doubles, and of their squares, are exact in any order."""
+ABSURD_VALUES = (math.nan, math.inf, -math.inf, 1e300, -1e300)
+"""All of them mean NULL."""
+HUGE_REVENUE = 2**62
+"""Twice this is more than a bigint holds."""
 QUANTITIES = (None, 0, 1, 3, -1)
 
 BOT_KEY = "$opt_bot_filtering"
 BOTS: tuple[tuple[str | None, str | None, str | None], ...] = (
     (None, BOT_KEY, "true"),
     ("100", BOT_KEY, "\ue000true"),
+    ("100", BOT_KEY, "\ue000\ue000true"),
     (None, BOT_KEY, "TRUE"),
     (BOT_KEY, None, "true"),
     (BOT_KEY, None, "\ue000True"),
@@ -317,6 +325,8 @@ class _Visitor:
     late_share: float
     odd_share: float
     """How often the visitor or the time is missing, times what is usual."""
+    is_rich: bool = False
+    """Spends more than doubles can add exactly, and so is never exposed to anything."""
 
 
 class _Generator:
@@ -330,6 +340,7 @@ class _Generator:
             FIRST_DATE + timedelta(days=n) for n in range(FIRST_DAYS + sum(self.new_days))
         ]
         self.visitors = self._visitors(visitors)
+        self.rich = self._rich_visitors()
         self.rows: dict[Day, list[Row]] = {
             (export_type, day): [] for export_type in TABLES for day in self.dates
         }
@@ -344,14 +355,18 @@ class _Generator:
         self._publish(state, waiting, FIRST_DAYS)
         states = [state]
         published = FIRST_DAYS
-        idle = self.rng.randrange(len(self.new_days)) if len(self.new_days) > 2 else None
+        idle = forgetful = None
+        if len(self.new_days) > 2:
+            idle, forgetful = self.rng.sample(range(len(self.new_days)), k=2)
         for number, new_days in enumerate(self.new_days):
             # A shallow copy: a day nobody touches stays the very same list of the same files.
             state = dict(state)
             old_days = sorted(state)
             published += new_days
-            # One load finds nothing new at all; the next one then catches up.
-            if number != idle:
+            # One load finds nothing new at all, and one next to nothing; the next one catches up.
+            if number == forgetful:
+                self._forget_the_nameless(state)
+            elif number != idle:
                 self._rewrite_days(state, old_days)
                 self._publish(state, waiting, published)
             states.append(state)
@@ -390,6 +405,15 @@ class _Generator:
                 rows = [row for _, file_rows in files for row in file_rows]
                 state[day] = self._files(day, self._rewritten(state, day, rows))
 
+    def _forget_the_nameless(self, state: State) -> None:
+        """Take every row without a visitor out of one day, where all of them say ''."""
+        for day, files in sorted(state.items()):
+            rows = [row for _, file_rows in files for row in file_rows]
+            nameless = [row["visitor_id"] for row in rows if not row["visitor_id"]]
+            if nameless and None not in nameless:
+                state[day] = self._files(day, [row for row in rows if row["visitor_id"]])
+                return
+
     def _rewritten(self, state: State, day: Day, rows: list[Row]) -> list[Row]:
         """The rows of a day written again: some removed, some changed, some added."""
         result: list[Row] = []
@@ -427,7 +451,8 @@ class _Generator:
 
     def _new_row(self, day: Day) -> Row:
         """A row that an earlier load could not see: on or beside an instant of a visitor."""
-        visitor = self.rng.choice(self.visitors)
+        is_decision = day[0] == DECISIONS.export_type
+        visitor = self.rng.choice(self.visitors + ([] if is_decision else self.rich))
         moved = self.rng.choice((1, -1)) * self.rng.choice(GAPS)
         occurred_at = self.rng.choice(visitor.instants) + moved
         row = self._row(day[0], visitor, occurred_at)
@@ -518,6 +543,26 @@ class _Generator:
             )
         return visitors
 
+    def _rich_visitors(self) -> list[_Visitor]:
+        """Visitors of conversions alone, which the vendor attributes to nothing."""
+        midnight = datetime.combine(self.dates[0], datetime.min.time())
+        return [
+            _Visitor(
+                visitor_id=f"rich_{number}",
+                instants=[midnight + 10 * HOUR + self.rng.choice((MS, MINUTE))] * 4,
+                decision_share=0.0,
+                home={},
+                crossover_share=0.0,
+                holdbacks=(False,),
+                bot_share=0.0,
+                vendor_style="none",
+                late_share=0.15,
+                odd_share=1.0,
+                is_rich=True,
+            )
+            for number in range(2)
+        ]
+
     def _chain(self, start: datetime, length: timedelta) -> list[datetime]:
         """Instants from start to start + length, both included, with gaps below 30 minutes."""
         # Twice the steps survive the removal of an event, the fewest possible do not.
@@ -564,34 +609,72 @@ class _Generator:
 
     def _fill_days(self) -> None:
         """Give every visitor's events, and the copies of some, to the days that receive them."""
-        for visitor in self.visitors:
+        for visitor in self.visitors + self.rich:
             decisions: list[Row] = []
             for occurred_at in visitor.instants:
                 table = DECISIONS if self.rng.random() < visitor.decision_share else CONVERSIONS
                 row = self._row(table.export_type, visitor, occurred_at)
-                if table is DECISIONS:
-                    decisions.append(row)
-                elif decisions and self.rng.random() < 0.03:
-                    # A decision and a conversion with one uuid are two events.
-                    row["uuid"] = self.rng.choice(decisions)["uuid"]
+                if table is CONVERSIONS and decisions and self.rng.random() < 0.03:
+                    # A decision and a conversion with one uuid are two events, and so they are
+                    # where each of them is there twice.
+                    decision = self.rng.choice(decisions)
+                    row["uuid"] = decision["uuid"]
+                    if self.rng.random() < 0.5:
+                        self._receive_copy(DECISIONS, decision)
+                        self._receive_copy(CONVERSIONS, row)
                 self._receive(table, row)
+                if table is DECISIONS:
+                    if not decisions and self.rng.random() < 0.2:
+                        self._receive(table, self._rival(row))
+                    decisions.append(row)
+        for rows in self.rows.values():
+            # Some days say '' only, never NULL: then one of the two can go without the other.
+            if self.rng.random() < 0.5:
+                for row in rows:
+                    row["visitor_id"] = row["visitor_id"] or ""
+
+    def _rival(self, decision: Row) -> Row:
+        """Another decision of one instant, for another variation: only the order tells them apart.
+
+        What was received at a known time goes first, and where both were, or neither, the smaller
+        event id: of uuids in lower case, which by their bytes may well be in the other order.
+        """
+        rival = decision | {"uuid": self._uuid()}
+        if decision["experiment_id"] in EXPERIMENTS_POOL:
+            rival["variation_id"] = self._arm(decision["experiment_id"])
+        if self.rng.random() < 0.5:
+            rival["process_timestamp"] = None
+        return rival
 
     def _receive(self, table: Table, row: Row) -> None:
         """Put a row into the day of its receipt, and sometimes a copy of it into some day."""
-        received_at = row["process_timestamp"] or row["timestamp"]
-        day = self.rng.choice(self.dates) if received_at is None else received_at.date()
-        day = min(max(day, self.dates[0]), self.dates[-1])
+        day = self._day_of_receipt(row)
         if row["process_timestamp"] is not None:
             row["process_timestamp"] = self._within(day, row["process_timestamp"])
         self.rows[table.export_type, day].append(row)
         if self.rng.random() < 0.09:
-            copy = self._copy(table.export_type, row)
-            other = self.rng.choice((day, self.rng.choice(self.dates)))
-            # Half of the copies are received in their new day; the others keep a receipt that
-            # contradicts the order of the export dates, which is what must win.
-            if copy["process_timestamp"] is not None and self.rng.random() < 0.5:
-                copy["process_timestamp"] = self._within(other, copy["process_timestamp"])
-            self.rows[table.export_type, other].append(copy)
+            self._receive_copy(table, row)
+
+    def _receive_copy(self, table: Table, row: Row) -> None:
+        """Put a copy of a row into the day of its receipt, or into any other."""
+        day = self._day_of_receipt(row)
+        copy = self._copy(table.export_type, row)
+        if self.rng.random() < 0.15:
+            # In the same day the time of receipt decides, unless one of them has none.
+            copy["process_timestamp"] = None
+            self.rows[table.export_type, day].append(copy)
+            return
+        other = self.rng.choice((day, self.rng.choice(self.dates)))
+        # Half of the copies are received in their new day; the others keep a receipt that
+        # contradicts the order of the export dates, which is what must win.
+        if copy["process_timestamp"] is not None and self.rng.random() < 0.5:
+            copy["process_timestamp"] = self._within(other, copy["process_timestamp"])
+        self.rows[table.export_type, other].append(copy)
+
+    def _day_of_receipt(self, row: Row) -> date:
+        received_at: datetime | None = row["process_timestamp"] or row["timestamp"]
+        day = self.rng.choice(self.dates) if received_at is None else received_at.date()
+        return min(max(day, self.dates[0]), self.dates[-1])
 
     def _within(self, day: date, moment: datetime) -> datetime:
         """The moment moved to a day, by whole days."""
@@ -621,7 +704,8 @@ class _Generator:
             "client_version": "4.1.0",
         }
         if export_type == DECISIONS.export_type:
-            experiment_id = rng.choice(list(EXPERIMENTS_POOL))
+            usual = rng.choice(list(EXPERIMENTS_POOL))
+            experiment_id = self._rarely(0.03, (ARMLESS_EXPERIMENT,), lambda: usual)
             row |= {
                 "campaign_id": rng.choice(CAMPAIGNS),
                 "experiment_id": self._rarely(0.08, (None, ""), lambda: experiment_id),
@@ -637,8 +721,8 @@ class _Generator:
             )[0]
             row |= {
                 "event_type": rng.choice((None, "", "client_activation", "custom")),
-                "revenue": rng.choice(REVENUES),
-                "value": rng.choice(VALUES),
+                "revenue": HUGE_REVENUE if visitor.is_rich else rng.choice(REVENUES),
+                "value": self._value(),
                 "quantity": rng.choice(QUANTITIES),
                 "experiments": self._experiments(visitor),
                 "tags": rng.choice((None, {}, {"a": "b"}, {"a": "1", "it's": None, "🙂": ""})),
@@ -652,11 +736,15 @@ class _Generator:
         return self.rng.choice([v for v in variations if v != RARE_VARIATION])
 
     def _variation(self, visitor: _Visitor, experiment_id: str) -> str | None:
-        if self.rng.random() < 0.06:
+        if experiment_id == ARMLESS_EXPERIMENT or self.rng.random() < 0.06:
             return self.rng.choice((None, ""))
         if self.rng.random() < visitor.crossover_share:
             return self._arm(experiment_id)
         return visitor.home[experiment_id]
+
+    def _value(self) -> float | None:
+        known: float | None = self._rarely(0.008, ABSURD_VALUES, lambda: self.rng.choice(VALUES))
+        return known
 
     def _attributes(self, is_bot: bool) -> list[Row] | None:
         flags = [self.rng.choice(BOTS)] if is_bot else []
@@ -690,6 +778,9 @@ class _Generator:
                 element["experiment_id"] = self.rng.choice((UNKNOWN_EXPERIMENT, "", None))
             elif spoiled < 0.2:
                 element["variation_id"] = self.rng.choice(("", None))
+            elif spoiled < 0.25:
+                element["experiment_id"] = ARMLESS_EXPERIMENT
+                element["variation_id"] = self.rng.choice(("", None))
             elements.append(element)
         return elements
 
@@ -716,7 +807,10 @@ class _Generator:
         rng = self.rng
         visitor = rng.choice(self.visitors)
         shared = ("time", "time", "visitor", "bot", "receipt")
-        if export_type == DECISIONS.export_type:
+        if row.get("revenue") == HUGE_REVENUE:
+            # It has to stay with a visitor who is in no experiment.
+            what = rng.choice(("time", "bot", "receipt"))
+        elif export_type == DECISIONS.export_type:
             what = rng.choice((*shared, "variation", "variation", "experiment", "holdback"))
         else:
             what = rng.choice((*shared, "revenue", "value", "event", "experiments", "experiments"))
@@ -729,10 +823,12 @@ class _Generator:
         elif what == "bot":
             changed["attributes"] = self._attributes(rng.random() < 0.5)
         elif what == "receipt" and row["process_timestamp"] is not None:
-            changed["process_timestamp"] = row["process_timestamp"] + rng.choice((MS, -MS))
+            moved = row["process_timestamp"] + rng.choice((MS, -MS))
+            changed["process_timestamp"] = self._rarely(0.2, (None,), lambda: moved)
         elif what == "variation":
             experiment_id = row["experiment_id"] or rng.choice(list(EXPERIMENTS_POOL))
-            changed["variation_id"] = rng.choice((self._arm(experiment_id), None))
+            if experiment_id in EXPERIMENTS_POOL:
+                changed["variation_id"] = rng.choice((self._arm(experiment_id), None))
         elif what == "experiment":
             changed["experiment_id"] = rng.choice((*EXPERIMENTS_POOL, "", None))
         elif what == "holdback":
@@ -740,7 +836,7 @@ class _Generator:
         elif what == "revenue":
             changed["revenue"] = rng.choice(REVENUES)
         elif what == "value":
-            changed["value"] = rng.choice(VALUES)
+            changed["value"] = self._value()
         elif what == "event":
             changed["event_name"], changed["entity_id"] = rng.choices(
                 EVENTS, weights=EVENT_WEIGHTS

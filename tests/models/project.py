@@ -29,25 +29,27 @@ class Project:
     """
 
     folder: Path
+    name: str = "warehouse.duckdb"
 
     @property
     def warehouse(self) -> Path:
         """The DuckDB file."""
-        return self.folder / "warehouse.duckdb"
+        return self.folder / self.name
 
-    def pull(self, source: Path, *, force: bool = False) -> PullResult:
-        """Lands everything that stands in a folder."""
+    def pull(self, source: Path, *, until: date | None = None) -> PullResult:
+        """Lands everything that stands in a folder, or everything up to a day."""
         export = open_export(str(source))
-        window = Window(since=date.min)
+        window = Window(since=date.min, until=until)
         with open_spool(self.warehouse) as spool:
-            plan = plan_pull(export, self.warehouse, list(TABLES), window, force=force)
+            plan = plan_pull(export, self.warehouse, list(TABLES), window)
             return run_plan(plan, export, self.warehouse, spool)
 
     def dbt(self, *arguments: str, target: str = "incremental") -> dbtRunnerResult:
         """Runs one dbt command."""
+        manifest = _manifest(target, self.name)
         os.environ["OPTIMIZELY_E3_WAREHOUSE"] = str(self.warehouse)
         try:
-            return dbtRunner(manifest=_manifest(target)).invoke(
+            return dbtRunner(manifest=manifest).invoke(
                 [*arguments, *_flags(target), "--no-write-json"]
             )
         finally:
@@ -101,7 +103,9 @@ def _flags(target: str) -> list[str]:
 
 
 @cache
-def _manifest(target: str) -> Any:
+def _manifest(target: str, name: str) -> Any:
+    """The parsed project; the warehouse's name is in it, for it names the database."""
+    os.environ["OPTIMIZELY_E3_WAREHOUSE"] = name
     result = dbtRunner().invoke(["parse", *_flags(target)])
     assert result.success, failures(result)
     return result.result

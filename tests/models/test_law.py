@@ -57,8 +57,25 @@ def check_sequence(folder: Path, seed: int, fails_at: str) -> None:
 
 
 def fail_half_way(project: Project, model: str) -> None:
-    """Runs a build that fails for real when it comes to write `model`."""
-    project.execute(f"alter table main.{model} add column not_in_the_model integer")
+    """Runs a build that fails after the rows of `model` were replaced, before that is committed."""
+    columns = "model varchar, settings varchar, load_id bigint"
+    project.execute(
+        f"""
+        create table kept as from build_watermarks;
+        drop table build_watermarks;
+        create table build_watermarks ({columns}, check (model <> 'main.{model}'));
+        insert into build_watermarks from kept where model <> 'main.{model}';
+        """
+    )
     result = project.dbt("run")
-    assert not result.success and f"{model}:" in failures(result)
-    project.execute(f"alter table main.{model} drop column not_in_the_model")
+    assert not result.success and f"{model}: Runtime Error" in failures(result)
+    project.execute(
+        f"""
+        create table healed ({columns});
+        insert into healed from build_watermarks;
+        insert into healed from kept where model = 'main.{model}';
+        drop table kept;
+        drop table build_watermarks;
+        alter table healed rename to build_watermarks;
+        """
+    )

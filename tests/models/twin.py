@@ -9,6 +9,7 @@ Section numbers (§) are those of docs/counting.md. The order of the returned ro
 compare them as sets of rows.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ BLANK_IS_NULL = (
 
 BOT_KEY = "$opt_bot_filtering"
 TYPED_VALUE_MARK = "\ue000"
+ABSURD_VALUE = 1e300
+"""§1: a `value` of this size or more means NULL."""
 
 
 @dataclass
@@ -57,8 +60,23 @@ class Evidence:
 
     event: Event
     is_decision: bool
+    campaign_id: str | None
     variation_id: str | None
     is_holdback: bool
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Wherever the data speaks of an experiment: a decision of it, or an element that names it.
+
+    Unlike evidence (§3) a sighting needs neither a visitor nor a timestamp.
+    """
+
+    is_decision: bool
+    experiment_id: str
+    campaign_id: str | None
+    variation_id: str | None
+    occurred_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,9 @@ class Exposure:
 
     experiment_id: str
     visitor_id: str
+    campaign_id: str | None
     variation_id: str | None
+    event_id: str
     exposed_at: datetime
     source: str
     status: str
@@ -76,6 +96,7 @@ class Exposure:
     is_holdback: bool
     is_bot: bool
     session_key: str | None
+    attributes: list[Row | None] | None
 
 
 @dataclass(frozen=True)
@@ -130,13 +151,22 @@ class Twin:
                 "visitor_id": event.visitor_id,
                 "session_key": event.session_key,
                 "vendor_session_id": event.row.get("session_id"),
+                "account_id": event.row.get("account_id"),
                 "occurred_at": event.occurred_at,
                 "processed_at": event.processed_at,
+                "export_date": event.row["_export_date"],
                 "campaign_id": event.row.get("campaign_id"),
                 "experiment_id": event.row.get("experiment_id"),
                 "variation_id": event.row.get("variation_id"),
                 "is_holdback": bool(event.row.get("is_holdback")),
                 "is_bot": event.is_bot,
+                "user_ip": event.row.get("user_ip"),
+                "user_agent": event.row.get("user_agent"),
+                "referer": event.row.get("referer"),
+                "revision": event.row.get("revision"),
+                "client_engine": event.row.get("client_engine"),
+                "client_version": event.row.get("client_version"),
+                "attributes": event.row.get("attributes"),
             }
             for event in self._decisions
         ]
@@ -150,8 +180,10 @@ class Twin:
                 "visitor_id": event.visitor_id,
                 "session_key": event.session_key,
                 "vendor_session_id": event.row.get("session_id"),
+                "account_id": event.row.get("account_id"),
                 "occurred_at": event.occurred_at,
                 "processed_at": event.processed_at,
+                "export_date": event.row["_export_date"],
                 "entity_id": event.row.get("entity_id"),
                 "event_name": event.row.get("event_name"),
                 "event_type": event.row.get("event_type"),
@@ -159,6 +191,16 @@ class Twin:
                 "value": event.row.get("value"),
                 "quantity": event.row.get("quantity"),
                 "is_bot": event.is_bot,
+                "user_ip": event.row.get("user_ip"),
+                "user_agent": event.row.get("user_agent"),
+                "referer": event.row.get("referer"),
+                "revision": event.row.get("revision"),
+                "client_engine": event.row.get("client_engine"),
+                "client_version": event.row.get("client_version"),
+                "attributes": event.row.get("attributes"),
+                "experiments": event.row.get("experiments"),
+                "tags": event.row.get("tags"),
+                "properties": event.row.get("properties"),
             }
             for event in self._conversions
         ]
@@ -179,18 +221,24 @@ class Twin:
                 events_of[event.session_key].append(event)
                 conversion_count[event.session_key] += 1
                 revenue_cents[event.session_key] += event.row.get("revenue") or 0
-        return [
-            {
-                "session_key": session_key,
-                "visitor_id": events[0].visitor_id,
-                "started_at": min(_time(event) for event in events),
-                "ended_at": max(_time(event) for event in events),
-                "decision_count": decision_count[session_key],
-                "conversion_count": conversion_count[session_key],
-                "revenue_cents": revenue_cents[session_key],
-            }
-            for session_key, events in events_of.items()
-        ]
+        rows: list[Row] = []
+        for session_key, events in events_of.items():
+            started_at = min(_time(event) for event in events)
+            ended_at = max(_time(event) for event in events)
+            rows.append(
+                {
+                    "session_key": session_key,
+                    "visitor_id": events[0].visitor_id,
+                    "started_at": started_at,
+                    "ended_at": ended_at,
+                    "duration_seconds": _milliseconds(ended_at - started_at) / 1000,
+                    "decision_count": decision_count[session_key],
+                    "conversion_count": conversion_count[session_key],
+                    "revenue_cents": revenue_cents[session_key],
+                    "is_bot": any(event.is_bot for event in events),
+                }
+            )
+        return rows
 
     @cached_property
     def exposures(self) -> list[Row]:
@@ -199,7 +247,9 @@ class Twin:
             {
                 "experiment_id": exposure.experiment_id,
                 "visitor_id": exposure.visitor_id,
+                "campaign_id": exposure.campaign_id,
                 "variation_id": exposure.variation_id,
+                "event_id": exposure.event_id,
                 "exposed_at": exposure.exposed_at,
                 "exposure_source": exposure.source,
                 "exposure_status": exposure.status,
@@ -208,6 +258,7 @@ class Twin:
                 "is_holdback": exposure.is_holdback,
                 "is_bot": exposure.is_bot,
                 "session_key": exposure.session_key,
+                "attributes": exposure.attributes,
             }
             for exposure in self._exposures.values()
         ]
@@ -222,16 +273,95 @@ class Twin:
                 "experiment_id": attribution.experiment_id,
                 "variation_id": attribution.variation_id,
                 "vendor_variation_id": attribution.vendor_variation_id,
+                "session_key": attribution.conversion.session_key,
                 "event_name": attribution.conversion.row.get("event_name"),
                 "entity_id": attribution.conversion.row.get("entity_id"),
+                "event_type": attribution.conversion.row.get("event_type"),
                 "occurred_at": attribution.conversion.occurred_at,
                 "revenue_cents": attribution.conversion.row.get("revenue"),
                 "value": attribution.conversion.row.get("value"),
                 "quantity": attribution.conversion.row.get("quantity"),
+                "is_bot": attribution.conversion.is_bot,
                 "attribution_source": attribution.source,
                 "seconds_since_exposure": attribution.seconds_since_exposure,
             }
             for attribution in self._attributions
+        ]
+
+    @cached_property
+    def experiments(self) -> list[Row]:
+        """One row per experiment seen in the data, with a variation or without."""
+        sightings_of: dict[str, list[Sighting]] = defaultdict(list)
+        for sighting in self._sightings:
+            sightings_of[sighting.experiment_id].append(sighting)
+        rows: list[Row] = []
+        for experiment_id, sightings in sightings_of.items():
+            statuses = [
+                exposure.status
+                for exposure in self._exposures.values()
+                if exposure.experiment_id == experiment_id
+            ]
+            rows.append(
+                {
+                    "experiment_id": experiment_id,
+                    "campaign_id": _greatest(item.campaign_id for item in sightings),
+                    "variation_count": len(
+                        {item.variation_id for item in sightings if item.variation_id is not None}
+                    ),
+                    "decision_count": sum(1 for item in sightings if item.is_decision),
+                    "visitor_count": len(statuses),
+                    "crossover_count": statuses.count("crossover"),
+                    "holdback_count": statuses.count("holdback"),
+                    "bot_count": statuses.count("bot"),
+                    "first_seen_at": _least(item.occurred_at for item in sightings),
+                    "last_seen_at": _greatest(item.occurred_at for item in sightings),
+                }
+            )
+        return rows
+
+    @cached_property
+    def variations(self) -> list[Row]:
+        """One row per experiment and variation seen in the data."""
+        sightings_of: dict[tuple[str, str], list[Sighting]] = defaultdict(list)
+        for sighting in self._sightings:
+            if sighting.variation_id is not None:
+                sightings_of[sighting.experiment_id, sighting.variation_id].append(sighting)
+        return [
+            {
+                "experiment_id": experiment_id,
+                "variation_id": variation_id,
+                "campaign_id": _greatest(item.campaign_id for item in sightings),
+                "decision_count": sum(1 for item in sightings if item.is_decision),
+                "first_seen_at": _least(item.occurred_at for item in sightings),
+                "last_seen_at": _greatest(item.occurred_at for item in sightings),
+            }
+            for (experiment_id, variation_id), sightings in sightings_of.items()
+        ]
+
+    @cached_property
+    def events(self) -> list[Row]:
+        """One row per entity id and event name, of which one may be NULL, but not both."""
+        conversions_of: dict[tuple[str | None, str | None], list[Event]] = defaultdict(list)
+        for event in self._conversions:
+            entity_id, event_name = event.row.get("entity_id"), event.row.get("event_name")
+            if entity_id is not None or event_name is not None:
+                conversions_of[entity_id, event_name].append(event)
+        return [
+            {
+                "event_key": entity_id if event_name is None else event_name,
+                "entity_id": entity_id,
+                "event_name": event_name,
+                "event_type": _greatest(event.row.get("event_type") for event in conversions),
+                "conversion_count": len(conversions),
+                "visitor_count": len(
+                    {event.visitor_id for event in conversions if event.visitor_id is not None}
+                ),
+                "revenue_cents": sum(event.row.get("revenue") or 0 for event in conversions),
+                "value": sum((event.row.get("value") or 0.0 for event in conversions), start=0.0),
+                "first_seen_at": _least(event.occurred_at for event in conversions),
+                "last_seen_at": _greatest(event.occurred_at for event in conversions),
+            }
+            for (entity_id, event_name), conversions in conversions_of.items()
         ]
 
     @cached_property
@@ -334,6 +464,36 @@ class Twin:
         return rows
 
     @cached_property
+    def _sightings(self) -> list[Sighting]:
+        """Every decision, holdback included, and every element that names an experiment."""
+        sightings: list[Sighting] = []
+        for event in self._decisions:
+            experiment_id = event.row.get("experiment_id")
+            if experiment_id is not None:
+                sightings.append(
+                    Sighting(
+                        is_decision=True,
+                        experiment_id=experiment_id,
+                        campaign_id=event.row.get("campaign_id"),
+                        variation_id=event.row.get("variation_id"),
+                        occurred_at=event.occurred_at,
+                    )
+                )
+        for event in self._conversions:
+            for element in _experiments(event):
+                if element["experiment_id"] is not None:
+                    sightings.append(
+                        Sighting(
+                            is_decision=False,
+                            experiment_id=element["experiment_id"],
+                            campaign_id=element["campaign_id"],
+                            variation_id=element["variation_id"],
+                            occurred_at=event.occurred_at,
+                        )
+                    )
+        return sightings
+
+    @cached_property
     def _exposures(self) -> dict[tuple[str, str], Exposure]:
         """§3: (experiment, visitor) → exposure."""
         evidence_of: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
@@ -345,6 +505,7 @@ class Twin:
                 Evidence(
                     event=event,
                     is_decision=True,
+                    campaign_id=event.row.get("campaign_id"),
                     variation_id=event.row.get("variation_id"),
                     is_holdback=bool(event.row.get("is_holdback")),
                 )
@@ -359,6 +520,7 @@ class Twin:
                     Evidence(
                         event=event,
                         is_decision=False,
+                        campaign_id=element["campaign_id"],
                         variation_id=element["variation_id"],
                         is_holdback=element["is_holdback"],
                     )
@@ -472,7 +634,7 @@ def _first_of_duplicates(rows: Iterable[Row]) -> list[Event]:
     """§1: the events of one table: of the rows with one visitor and one event_id, the first."""
     copies: dict[tuple[str | None, str], list[Row]] = defaultdict(list)
     for raw in rows:
-        row = _without_blanks(raw)
+        row = _with_nulls(raw)
         copies[row.get("visitor_id"), _event_id(row)].append(row)
     events: list[Event] = []
     for (visitor_id, event_id), same_event in copies.items():
@@ -490,12 +652,16 @@ def _first_of_duplicates(rows: Iterable[Row]) -> list[Event]:
     return events
 
 
-def _without_blanks(row: Row) -> Row:
-    """§1: the row with NULL for '' where '' means NULL. `experiments` is read by _experiments."""
-    return {
+def _with_nulls(row: Row) -> Row:
+    """§1: the row with NULL for whatever means NULL. `experiments` is read by _experiments."""
+    result = {
         column: None if column in BLANK_IS_NULL and value == "" else value
         for column, value in row.items()
     }
+    value: float | None = result.get("value")
+    if value is not None and (math.isnan(value) or abs(value) >= ABSURD_VALUE):
+        result["value"] = None
+    return result
 
 
 def _event_id(row: Row) -> str:
@@ -523,6 +689,16 @@ def _nulls_last(value: Any) -> tuple[bool, Any]:
     return value is None, value
 
 
+def _least(values: Iterable[Any]) -> Any:
+    """The least of the values that are known; NULL where none is."""
+    return min((value for value in values if value is not None), default=None)
+
+
+def _greatest(values: Iterable[Any]) -> Any:
+    """The greatest of the values that are known, ids as text; NULL where none is."""
+    return max((value for value in values if value is not None), default=None)
+
+
 def _is_bot(attributes: list[Row | None] | None) -> bool:
     """§1: whether the vendor's bot flag is among the attributes and says true."""
     for attribute in attributes or []:
@@ -532,7 +708,7 @@ def _is_bot(attributes: list[Row | None] | None) -> bool:
         if key is None:
             key = attribute.get("id")
         value: str = attribute.get("value") or ""
-        if key == BOT_KEY and value.removeprefix(TYPED_VALUE_MARK).lower() == "true":
+        if key == BOT_KEY and value.lstrip(TYPED_VALUE_MARK).lower() == "true":
             return True
     return False
 
@@ -545,6 +721,7 @@ def _experiments(conversion: Event) -> list[Row]:
             continue
         elements.append(
             {
+                "campaign_id": raw.get("campaign_id") or None,
                 "experiment_id": raw.get("experiment_id") or None,
                 "variation_id": raw.get("variation_id") or None,
                 "is_holdback": bool(raw.get("is_holdback")),
@@ -599,6 +776,7 @@ def _exposure(experiment_id: str, visitor_id: str, evidence: list[Evidence]) -> 
             _nulls_last(item.event.processed_at),
             item.event.event_id,
             _nulls_last(item.variation_id),
+            _nulls_last(item.campaign_id),
         ),
     )
     variation_count = len({item.variation_id for item in counted if item.variation_id is not None})
@@ -618,7 +796,9 @@ def _exposure(experiment_id: str, visitor_id: str, evidence: list[Evidence]) -> 
     return Exposure(
         experiment_id=experiment_id,
         visitor_id=visitor_id,
+        campaign_id=first.campaign_id,
         variation_id=first.variation_id,
+        event_id=first.event.event_id,
         exposed_at=_time(first.event),
         source=source,
         status=status,
@@ -627,6 +807,7 @@ def _exposure(experiment_id: str, visitor_id: str, evidence: list[Evidence]) -> 
         is_holdback=is_holdback,
         is_bot=is_bot,
         session_key=first.event.session_key,
+        attributes=first.event.row.get("attributes"),
     )
 
 

@@ -1,4 +1,5 @@
--- Every landed row is in the facts once, or repeats an earlier one. Returns the tables where rows are missing.
+-- Every landed row is in the facts once, or repeats an earlier one. Returns the tables where rows
+-- are missing.
 with
 
 landed as (

@@ -1,5 +1,5 @@
--- Measures 3 to 6: unique conversions, total conversions, revenue and value of one entity, attributed through
--- `experiments`. Returns the experiments × entities where the mart disagrees.
+-- Measures 3 to 6: unique conversions, total conversions, revenue and value of one entity,
+-- attributed through `experiments`. Returns the experiments × entities where the mart disagrees.
 with
 
 specified as (

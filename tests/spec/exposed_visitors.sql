@@ -1,5 +1,7 @@
 -- Measures 1 and 2, without a window, against the exposures. Returns the experiments that disagree.
-{{ config(enabled=var('measures_from_ms', none) is none and var('measures_until_ms', none) is none) }}
+{{ config(
+    enabled=var('measures_from_ms', none) is none and var('measures_until_ms', none) is none
+) }}
 
 with
 

@@ -1,4 +1,5 @@
--- Measure 1: unique visitors by decisions without holdback. Returns the experiments where a mart disagrees.
+-- Measure 1: unique visitors by decisions without holdback. Returns the experiments where a mart
+-- disagrees.
 with
 
 specified as (

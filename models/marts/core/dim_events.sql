@@ -12,7 +12,8 @@ final as (
         max(event_type) as event_type,
         count(*) as conversion_count,
         count(distinct visitor_id) as visitor_count,
-        cast(coalesce(sum(revenue_cents), 0) as bigint) as revenue_cents,
+        cast(coalesce(sum(cast(revenue_cents as decimal(38, 0))), 0) as decimal(38, 0))
+            as revenue_cents,
         coalesce(sum(value), cast(0 as double)) as value,
         min(occurred_at) as first_seen_at,
         max(occurred_at) as last_seen_at

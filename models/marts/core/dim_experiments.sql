@@ -1,7 +1,7 @@
 with
 
-variations as (
-    select * from {{ ref('dim_variations') }}
+sightings as (
+    select * from {{ ref('int_sightings') }}
 ),
 
 exposures as (
@@ -12,11 +12,11 @@ seen as (
     select
         experiment_id,
         max(campaign_id) as campaign_id,
-        count(*) as variation_count,
-        cast(sum(decision_count) as bigint) as decision_count,
-        min(first_seen_at) as first_seen_at,
-        max(last_seen_at) as last_seen_at
-    from variations
+        count(distinct variation_id) as variation_count,
+        cast(count_if(is_decision) as bigint) as decision_count,
+        min(occurred_at) as first_seen_at,
+        max(occurred_at) as last_seen_at
+    from sightings
     group by experiment_id
 ),
 

@@ -18,7 +18,7 @@ events as (
         is_bot,
         1 as decision_count,
         0 as conversion_count,
-        cast(null as bigint) as revenue_cents
+        cast(null as decimal(38, 0)) as revenue_cents
     from decisions
     union all
     select
@@ -28,7 +28,7 @@ events as (
         is_bot,
         0 as decision_count,
         1 as conversion_count,
-        revenue_cents
+        cast(revenue_cents as decimal(38, 0)) as revenue_cents
     from conversions
 ),
 
@@ -42,7 +42,8 @@ final as (
             as duration_seconds,
         cast(sum(decision_count) as bigint) as decision_count,
         cast(sum(conversion_count) as bigint) as conversion_count,
-        cast(coalesce(sum(revenue_cents), 0) as bigint) as revenue_cents,
+        -- Wider than the column: two absurd amounts from outside must not stop every build.
+        cast(coalesce(sum(revenue_cents), 0) as decimal(38, 0)) as revenue_cents,
         bool_or(is_bot) as is_bot
     from events
     where session_key is not null

@@ -18,7 +18,8 @@ arms as (
     from summary
 ),
 
--- Ids are numbers that only grow, so the smallest is the variation created first: usually the original.
+-- Ids are numbers that only grow, so the smallest is the variation created first: usually the
+-- original.
 compared as (
     select
         *,

@@ -1,0 +1,30 @@
+with
+
+decisions as (
+    select * from {{ ref('fct_decisions') }}
+),
+
+attributions as (
+    select * from {{ ref('int_vendor_attributions') }}
+),
+
+sightings as (
+    select
+        campaign_id,
+        experiment_id,
+        variation_id,
+        true as is_decision,
+        occurred_at
+    from decisions
+    where experiment_id is not null
+    union all
+    select
+        campaign_id,
+        experiment_id,
+        variation_id,
+        false as is_decision,
+        occurred_at
+    from attributions
+)
+
+select * from sightings
