@@ -4,7 +4,7 @@ import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -67,17 +67,20 @@ def fetch_day(
     folder = _day_folder(spool, day)
     folder.mkdir()
     paths = {file: folder / f"{file_id(file)}.parquet" for file in day.files}
+    has_failed = Event()
 
     def download(file: ExportFile, path: Path) -> None:
-        if not is_given_up.is_set():
+        if is_given_up.is_set() or has_failed.is_set():
+            return
+        try:
             export.download(file, path)
+        except BaseException:
+            has_failed.set()  # at once: whoever waits for the results may be far behind
+            raise
 
-    downloads = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
-    try:
-        for done in as_completed([downloads.submit(download, *pair) for pair in paths.items()]):
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as downloads:
+        for done in [downloads.submit(download, *pair) for pair in paths.items()]:
             done.result()
-    finally:
-        downloads.shutdown(cancel_futures=True)
     return paths
 
 

@@ -1,11 +1,19 @@
 """`report show`: the marts' numbers, and nothing but them."""
 
+import io
+import os
+import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import duckdb
 import pytest
+
+from report.__main__ import main
 
 ROWS = [
     ("1", "buy: unique conversions", "9", "9", 1000, 200.0, 0.2, 0.0),
@@ -39,13 +47,43 @@ def warehouse(tmp_path: Path) -> Path:
     return path
 
 
-def show(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "report", "show", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Shown:
+    """How the command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def show(*arguments: str | Path, encoding: str = "utf-8", columns: str = "80") -> Shown:
+    """Runs `report show` in this process: starting another takes longer than the command."""
+    stdout, stderr = io.TextIOWrapper(io.BytesIO(), encoding), io.StringIO()
+    with (
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+        mock.patch.object(sys, "argv", ["report", "show", *map(str, arguments)]),
+        mock.patch.dict(os.environ, {"COLUMNS": columns}),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    code = ended.value.code or 0
+    assert isinstance(code, int)
+    stdout.seek(0)
+    return Shown(code, stdout.read(), stderr.getvalue())
+
+
+def refused(*arguments: str | Path) -> str:
+    """The one line of a command that cannot be done."""
+    result = show(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr.strip()
+
+
+def numbers(text: str) -> list[str]:
+    return re.findall(r"[+-]?[0-9][0-9.,]*%?", text)
 
 
 def cells(text: str) -> list[list[str]]:
@@ -75,8 +113,103 @@ def test_filters(warehouse: Path) -> None:
     assert "unique" in some and "value" in some and "revenue" not in some
 
 
-def test_no_result_is_said(warehouse: Path) -> None:
-    assert "no results" in show("--warehouse", warehouse, "--experiment", "3").stdout
+@pytest.mark.parametrize(
+    "filters",
+    [
+        ("--experiment", "3"),
+        ("--metric", "nothing like it"),
+        ("--experiment", "2", "--metric", "revenue"),
+    ],
+)
+def test_filters_without_a_result_say_so(warehouse: Path, filters: tuple[str, ...]) -> None:
+    result = show("--warehouse", warehouse, *filters)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("no results that was asked for: ")
+
+
+def test_marts_without_a_row_say_so(warehouse: Path) -> None:
+    with duckdb.connect(warehouse) as connection:
+        connection.execute("delete from experiment_results")
+    assert show("--warehouse", warehouse).stdout.startswith("no results at all: ")
+
+
+def test_names_are_shown_as_they_are(warehouse: Path) -> None:
+    # A terminal or rich would take them for something else.
+    names = (":smile: [red]x[/red]", "\x1b[31mred\x07", "two\nlines\r", "é 🛒 \u202e")
+    with duckdb.connect(warehouse) as connection:
+        connection.execute("delete from experiment_results")
+        for name in names:
+            connection.execute(
+                "insert into experiment_results values (?, ?, ?, 'b', 1, 2, 3, null, 'all')",
+                [f"e {name}", f"m {name}", f"v {name}"],
+            )
+    for encoding in ("utf-8", "ascii"):
+        result = show("--warehouse", warehouse, encoding=encoding, columns="20")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert all(line.isprintable() for line in result.stdout.split("\n"))
+        assert result.stdout.count("\n") == len(names) * 4
+        for name in (":smile: [red]x[/red]", "\\x1b[31mred\\x07", "two\\nlines\\r"):
+            assert re.search(rf"^Experiment e {re.escape(name)} *$", result.stdout, re.MULTILINE)
+            assert f"m {name} v {name} " in " ".join(result.stdout.split())
+        assert ("🛒" if encoding == "utf-8" else "\\U0001f6d2") in result.stdout
+        assert "\\u202e" in result.stdout
+
+
+@pytest.mark.parametrize("columns", ["1", "20", "40"])
+def test_no_number_is_cut(warehouse: Path, columns: str) -> None:
+    wide = show("--warehouse", warehouse, columns="200").stdout
+    narrow = show("--warehouse", warehouse, columns=columns).stdout
+    assert numbers(narrow) == numbers(wide)
+    assert "1,234,567" in numbers(narrow)
+    assert "…" not in narrow
+
+
+@pytest.mark.parametrize("schema", ['a"b', "", "none", "a.b", "main; drop table x", "\x1b"])
+def test_a_schema_that_is_not_there(warehouse: Path, schema: str) -> None:
+    line = refused("--warehouse", warehouse, "--schema", schema)
+    assert line.endswith("holds no results: run `loader pull`, then `dbt build`")
+
+
+def test_a_schema_of_any_name(warehouse: Path) -> None:
+    with duckdb.connect(warehouse) as connection:
+        connection.execute('create schema "a""b"')
+        connection.execute('create table "a""b".experiment_results as from experiment_results')
+    assert "Experiment 2" in show("--warehouse", warehouse, "--schema", 'a"b').stdout
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "alter table experiment_results drop column lift",
+        "alter table experiment_results rename column segment_name to segment",
+        "drop table experiment_results; create view experiment_results as select 1 as one",
+    ],
+)
+def test_marts_of_an_older_shape(warehouse: Path, change: str) -> None:
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(change)
+    line = refused("--warehouse", warehouse)
+    assert line.endswith("holds no results: run `loader pull`, then `dbt build`")
+
+
+@pytest.mark.parametrize("path", [":memory:", "s3://b/x.duckdb", "n" * 300])
+def test_a_warehouse_that_no_file_can_be(path: str) -> None:
+    assert refused("--warehouse", path).isprintable()
+
+
+def test_a_reader_that_is_gone(warehouse: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "report", "show", "--warehouse", str(warehouse)],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (result.returncode, result.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize("name", ["missing.duckdb", "empty.duckdb"])
