@@ -117,7 +117,8 @@ EVENTS: tuple[tuple[str, str], ...] = (
     ("naïve 'quote\": 50% 🙂", "15776040042"),
     ("15776040043", "15776040043"),
 )
-EVENT_WEIGHTS = (40, 30, 30, 0.5)
+RARE_EVENT = "15776040043"
+EVENT_WEIGHTS = (40, 30, 30, 0.25)
 """The last event is so rare that its metrics appear, and go, from load to load: every counted
 visitor of the experiment then gains or loses observations, touched by the load or not."""
 ODD_VISITORS = ("O'Brien", "V0001", "v0001", "a:b", "visitor é 🙂", "row-1-1")
@@ -306,6 +307,10 @@ def _arrow_type(kind: str, shape: str) -> pa.DataType:
     return simple[kind]
 
 
+def _holds_rare_arm(files: list[ExportFile]) -> bool:
+    return any(row.get("variation_id") == RARE_VARIATION for _, rows in files for row in rows)
+
+
 def _day_folder(export_type: str, export_date: date) -> str:
     return f"type={export_type}/date={export_date.isoformat()}"
 
@@ -380,13 +385,16 @@ class _Generator:
 
     def _rewrite_days(self, state: State, days: list[Day]) -> None:
         """Write some days again: that is what an incremental build has to notice."""
-        chosen = self.rng.sample(days, k=min(len(days), self.rng.choice((1, 2, 3, 4))))
+        chosen = self.rng.sample(days, k=min(len(days), self.rng.choice((2, 3, 4, 5))))
         emptied = [day for day in days if not state[day] and self.rows[day]]
         if emptied and self.rng.random() < 0.5:
             # What went comes back: the visitors it took along are to be there again.
             day = self.rng.choice(emptied)
             state[day] = self._files(day, self.rows[day])
             chosen = [other for other in chosen if other != day]
+        if self.rng.random() < 0.5:
+            # A variation is gone only once no day brings it any more.
+            chosen += [day for day in days if day not in chosen and _holds_rare_arm(state[day])]
         for day in chosen:
             files = state[day]
             kind = self.rng.choices(
@@ -419,12 +427,16 @@ class _Generator:
         result: list[Row] = []
         for row in rows:
             fate = self.rng.random()
-            if fate < 0.12 or (row.get("variation_id") == RARE_VARIATION and fate < 0.7):
+            is_rare = row.get("variation_id") == RARE_VARIATION or RARE_EVENT in (
+                row.get("event_name"),
+                row.get("entity_id"),
+            )
+            if fate < 0.12 or (is_rare and fate < 0.95):
                 continue
             result.append(self._changed(day[0], row) if fate < 0.3 else row)
         for _ in range(self.rng.randint(2, 8)):
             result.append(self._new_row(day))
-        if day[0] == DECISIONS.export_type and self.rng.random() < 0.3:
+        if day[0] == DECISIONS.export_type and self.rng.random() < 0.5:
             # A decision of a visitor who has no other, so that nothing else comes before it.
             newcomer = f"newcomer_{self.rng.randrange(3)}"
             experiment_id = next(iter(EXPERIMENTS_POOL))

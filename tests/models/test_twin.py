@@ -4,6 +4,7 @@ Every expected number of the examples is worked out by hand from docs/counting.m
 the tests are named after.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -17,9 +18,12 @@ import pytest
 from hypothesis import given, settings
 
 from .histories import (
+    ABSURD_VALUES,
+    ARMLESS_EXPERIMENT,
     BOT_KEY,
     BOTS,
     EXPERIMENTS_POOL,
+    HUGE_REVENUE,
     NOT_BOTS,
     OPTIONAL_COLUMNS,
     TIMESTAMP_SHAPES,
@@ -71,10 +75,12 @@ def conversion(number: int, at: datetime | None = NOON, **columns: Any) -> Row:
     return row(number, at, event_name="buy", entity_id="11") | columns
 
 
-def element(variation: Any = "1", is_holdback: Any = False, experiment: Any = "e") -> Row:
+def element(
+    variation: Any = "1", is_holdback: Any = False, experiment: Any = "e", campaign: Any = "c"
+) -> Row:
     """An element of a conversion's `experiments`."""
     return {
-        "campaign_id": "c",
+        "campaign_id": campaign,
         "experiment_id": experiment,
         "variation_id": variation,
         "is_holdback": is_holdback,
@@ -135,6 +141,45 @@ def test_1_blanks_are_null() -> None:
     assert (found["entity_id"], found["event_name"], found["event_type"]) == (None, None, "")
     assert only(twin.exposures)["variation_id"] is None
     assert only(twin.attributed_conversions)["vendor_variation_id"] is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [(math.nan, None), (math.inf, None), (-math.inf, None), (1e300, None), (-1e300, None),
+     (None, None), (9.9e299, 9.9e299), (-9.9e299, -9.9e299), (0.0, 0.0)],
+)  # fmt: skip
+def test_1_absurd_values_are_null(value: float | None, kept: float | None) -> None:
+    """NaN, infinite and 1e300 or more are NULL wherever a value is shown, and add nothing."""
+    twin = Twin([decision(0)], [conversion(1, value=value), conversion(2, value=0.0)])
+    assert [r["value"] for r in twin.conversions] == [kept, 0.0]
+    assert [r["value"] for r in twin.attributed_conversions] == [kept, 0.0]
+    assert only(twin.events)["value"] == values(twin)["v", "buy: value"] == (kept or 0.0)
+
+
+def test_columns_as_exported() -> None:
+    """What no rule changes stays as it is: '' in nested columns, NULL where a column is missing."""
+    client = {
+        "account_id": "",
+        "user_ip": "75.111.77.0",
+        "user_agent": "",
+        "referer": "https://example.com",
+        "revision": "17",
+        "client_engine": "js",
+        "client_version": "",
+        "attributes": flagged("", "", ""),
+    }
+    nested = {
+        "experiments": [element("", None, "", "")],
+        "tags": {"a": None, "": ""},
+        "properties": {},
+    }
+    day = {"export_date": date(2024, 3, 1)}
+    found = only(Twin([decision(0) | client], []).decisions)
+    assert found.items() >= (client | day).items()
+    found = only(Twin([], [conversion(0) | client | nested]).conversions)
+    assert found.items() >= (client | nested | day).items()
+    missing = only(Twin([], [conversion(0)]).conversions)
+    assert {missing[name] for name in client | nested} == {None}
 
 
 @pytest.mark.parametrize(
@@ -229,7 +274,7 @@ def test_2_session_columns() -> None:
     twin = Twin(
         [decision(0)],
         [
-            conversion(1, NOON + 10 * MINUTE, revenue=500),
+            conversion(1, NOON + 10 * MINUTE + MS, revenue=500, attributes=flagged()),
             conversion(2, NOON + MINUTE, revenue=None),
             conversion(3, NOON + MINUTE, revenue=-100),
         ],
@@ -239,13 +284,19 @@ def test_2_session_columns() -> None:
             "session_key": "v:1709294400000",
             "visitor_id": "v",
             "started_at": NOON,
-            "ended_at": NOON + 10 * MINUTE,
+            "ended_at": NOON + 10 * MINUTE + MS,
+            "duration_seconds": 600.001,
             "decision_count": 1,
             "conversion_count": 3,
             "revenue_cents": 400,
+            "is_bot": True,
         }
     ]
-    assert only(Twin([decision(0)], []).sessions)["revenue_cents"] == 0
+    found = only(Twin([decision(0)], []).sessions)
+    assert (found["revenue_cents"], found["duration_seconds"], found["is_bot"]) == (0, 0.0, False)
+    huge = [conversion(number, revenue=HUGE_REVENUE) for number in (1, 2)]
+    twin = Twin([], huge)
+    assert only(twin.sessions)["revenue_cents"] == only(twin.events)["revenue_cents"] == 2**63
 
 
 def exposure(decisions: list[Row], conversions: list[Row]) -> tuple[Any, ...]:
@@ -294,6 +345,36 @@ def test_3_ties(first: Row, second: Row) -> None:
         one["uuid"], other["uuid"] = "z", "a"
     for rows in ([one, other], [other, one]):
         assert exposure(rows, [])[2] == "2"
+
+
+def test_3_last_ties() -> None:
+    """Elements of one conversion differ in the variation, then in the campaign; NULLs last."""
+    elements = [
+        element("2", campaign="a"),
+        element(None, campaign="a"),
+        element("1", campaign=None),
+        element("1", campaign="c"),
+        element("1", campaign="b"),
+    ]
+    for order in (elements, elements[::-1]):
+        found = only(Twin([], [conversion(0, experiments=order)]).exposures)
+        assert (found["variation_id"], found["campaign_id"]) == ("1", "b")
+    nowhere = [element("1", campaign=""), element(None, campaign="a")]
+    assert only(Twin([], [conversion(0, experiments=nowhere)]).exposures)["campaign_id"] is None
+
+
+def test_3_the_exposing_event() -> None:
+    """Event, campaign, attributes and session are those of the first decision, not of others."""
+    plan = flagged("gold", "plan")
+    first = decision(0, NOON + HOUR, uuid="First", campaign_id="k", attributes=plan)
+    later = decision(1, NOON + 2 * HOUR, campaign_id="a", attributes=[])
+    elements = conversion(2, NOON, experiments=[element()], attributes=None)
+    found = only(Twin([later, first], [elements]).exposures)
+    assert (found["event_id"], found["campaign_id"]) == ("first", "k")
+    assert (found["attributes"], found["session_key"]) == (plan, "v:1709298000000")
+    found = only(Twin([], [elements]).exposures)
+    assert (found["event_id"], found["campaign_id"]) == ("u02", "c")
+    assert (found["attributes"], found["session_key"]) == (None, "v:1709294400000")
 
 
 def test_3_holdback() -> None:
@@ -370,6 +451,9 @@ def test_4_window() -> None:
     for hours, later, count in ((1, HOUR, 1), (1, HOUR + MS, 0), (0, 900 * HOUR, 1)):
         found = attributed(rows, conversion(1, NOON + later), attribution_window_hours=hours)
         assert len(found) == count
+    for later, count in ((30 * MINUTE, 1), (30 * MINUTE + MS, 0)):
+        found = attributed(rows, conversion(1, NOON + later), attribution_window_hours=0.5)
+        assert len(found) == count
     vendor = conversion(1, NOON + 2 * HOUR, experiments=[element("2")])
     assert attributed(rows, vendor, attribution_window_hours=1) == [("vendor", "2", "2", 7200.0)]
 
@@ -390,6 +474,120 @@ def test_4_vendor() -> None:
     assert attributed([decision(0)], no_time) == [("vendor", "2", "2", None)]
     two = conversion(1, experiments=[element("2"), element("3", experiment="f")])
     assert len(attributed([decision(0)], two)) == 2
+
+
+def test_4_columns_of_the_conversion() -> None:
+    """Session, kind and bot flag are the conversion's, not the exposure's."""
+    found = conversion(1, NOON + HOUR, event_type="custom", attributes=flagged())
+    row_of = only(Twin([decision(0)], [found]).attributed_conversions)
+    assert row_of["session_key"] == "v:1709298000000"
+    assert (row_of["event_type"], row_of["is_bot"]) == ("custom", True)
+    row_of = only(Twin([decision(0, attributes=flagged())], [conversion(1)]).attributed_conversions)
+    assert (row_of["event_type"], row_of["is_bot"]) == (None, False)
+
+
+def test_experiments_and_variations() -> None:
+    """All decisions and elements count, also of holdback, nobody, no time or no variation."""
+    decisions = [
+        decision(0, NOON, "1", campaign_id="9"),
+        decision(1, NOON - HOUR, "2", campaign_id="10", is_holdback=True, visitor_id="held"),
+        decision(2, None, "2", campaign_id=""),
+        decision(3, NOON + HOUR, "", visitor_id=None),
+        decision(4, NOON, "1", visitor_id="bot", attributes=flagged()),
+        decision(5, NOON, "1", visitor_id="crossing"),
+        decision(6, NOON + 9 * HOUR, "1", experiment_id=""),
+    ]
+    elements = [
+        element("2", True, campaign="95"),
+        element("3", campaign=""),
+        element("9", False, ""),
+    ]
+    conversions = [
+        conversion(7, NOON + 2 * HOUR, visitor_id="crossing", experiments=elements),
+        conversion(8, None, visitor_id="", experiments=[element("3", campaign="1")]),
+    ]
+    twin = Twin(decisions, conversions)
+    assert twin.experiments == [
+        {
+            "experiment_id": "e",
+            "campaign_id": "95",
+            "variation_count": 3,
+            "decision_count": 6,
+            "visitor_count": 4,
+            "crossover_count": 1,
+            "holdback_count": 1,
+            "bot_count": 1,
+            "first_seen_at": NOON - HOUR,
+            "last_seen_at": NOON + 2 * HOUR,
+        }
+    ]
+    names = ("variation_id", "campaign_id", "decision_count", "first_seen_at", "last_seen_at")
+    assert {tuple(r[name] for name in names) for r in twin.variations} == {
+        ("1", "9", 3, NOON, NOON),
+        ("2", "95", 2, NOON - HOUR, NOON + 2 * HOUR),
+        ("3", "1", 0, NOON + 2 * HOUR, NOON + 2 * HOUR),
+    }
+
+
+def test_experiments_without_variations() -> None:
+    """They are there, with 0 variations; without visitors or times too."""
+    found = only(Twin([decision(0, variation="")], []).experiments)
+    assert (found["variation_count"], found["decision_count"], found["visitor_count"]) == (0, 1, 1)
+    twin = Twin([], [conversion(0, None, experiments=[element("", True, campaign="")])])
+    assert only(twin.experiments) == {
+        "experiment_id": "e",
+        "campaign_id": None,
+        "variation_count": 0,
+        "decision_count": 0,
+        "visitor_count": 0,
+        "crossover_count": 0,
+        "holdback_count": 0,
+        "bot_count": 0,
+        "first_seen_at": None,
+        "last_seen_at": None,
+    }
+    assert twin.variations == []
+
+
+def test_events() -> None:
+    """Entity and name together are the event; NULLs add nothing; neither of the two is no event."""
+    conversions = [
+        conversion(0, NOON, event_type="custom", revenue=500, value=0.5),
+        conversion(1, NOON - HOUR, event_type="", visitor_id="w", revenue=-100),
+        conversion(2, None, visitor_id=""),
+        conversion(3, NOON + HOUR, value=0.25, attributes=flagged()),
+        conversion(4, None, event_name=""),
+        conversion(5, entity_id=None),
+        conversion(6, event_name="", entity_id=""),
+    ]
+    twin = Twin([], conversions)
+    found = {(r["entity_id"], r["event_name"]): r for r in twin.events}
+    assert len(found) == len(twin.events) == 3
+    assert found["11", "buy"] == {
+        "event_key": "buy",
+        "entity_id": "11",
+        "event_name": "buy",
+        "event_type": "custom",
+        "conversion_count": 4,
+        "visitor_count": 2,
+        "revenue_cents": 400,
+        "value": 0.75,
+        "first_seen_at": NOON - HOUR,
+        "last_seen_at": NOON + HOUR,
+    }
+    assert found[None, "buy"]["event_key"] == "buy"
+    assert found["11", None] == {
+        "event_key": "11",
+        "entity_id": "11",
+        "event_name": None,
+        "event_type": None,
+        "conversion_count": 1,
+        "visitor_count": 1,
+        "revenue_cents": 0,
+        "value": 0.0,
+        "first_seen_at": None,
+        "last_seen_at": None,
+    }
 
 
 def values(twin: Twin) -> dict[tuple[str, str], float]:
@@ -656,12 +854,16 @@ def test_history_is_well_formed(each_history: History) -> None:
             for name in ("timestamp", "process_timestamp"):
                 assert found[name] is None or found[name].microsecond % 1000 == 0
             value = found.get("value") or 0.0
-            assert value % 0.125 == 0 and abs(value) < 10_000
+            assert value in ABSURD_VALUES or (value % 0.125 == 0 and abs(value) < 10_000)
 
 
 def in_order(rows: list[Row], names: list[str]) -> list[Row]:
     """Rows by file and row number, with these columns."""
     full = [{name: found.get(name) for name in names} for found in rows]
+    for found in full:
+        if found.get("value") != found.get("value"):
+            # No NaN equals another.
+            found["value"] = "NaN"
     return sorted(full, key=lambda r: (r["_file_id"], r["_file_row"]))
 
 
@@ -695,6 +897,9 @@ GRAIN = {
     "sessions": ("session_key",),
     "exposures": ("experiment_id", "visitor_id"),
     "attributed_conversions": ("visitor_id", "event_id", "experiment_id"),
+    "experiments": ("experiment_id",),
+    "variations": ("experiment_id", "variation_id"),
+    "events": ("entity_id", "event_name"),
     "observations": ("experiment_id", "visitor_id", "metric_name"),
     "summary": ("experiment_id", "metric_name", "variation_id"),
     "results": ("experiment_id", "metric_name", "variation_id"),
@@ -705,6 +910,7 @@ ALL_OPTIONS: tuple[dict[str, Any], ...] = (
     {"visitor_counting": "web"},
     {"crossovers": "exclude"},
     {"attribution_window_hours": 24},
+    {"attribution_window_hours": 0.5},
     {"attribution": "vendor", "visitor_counting": "web", "crossovers": "exclude"},
 )
 
@@ -727,6 +933,7 @@ def visible_situations(state: State) -> Iterator[str]:
     """Names of the awkward situations in the landed rows of one state."""
     decisions, conversions = landed_rows(state)
     uuids: list[set[str]] = []
+    repeated: list[set[tuple[str, str]]] = []
     for table in (decisions, conversions):
         copies: dict[str, list[Row]] = defaultdict(list)
         for found in table:
@@ -752,10 +959,17 @@ def visible_situations(state: State) -> Iterator[str]:
                 if flag in BOTS or flag in NOT_BOTS:
                     yield f"bot flag {flag}"
         uuids.append(set(copies))
+        counts = Counter((r["visitor_id"], r["uuid"].lower()) for r in table if r["uuid"])
+        repeated.append({key for key, count in counts.items() if key[0] and count > 1})
         for same in copies.values():
             yield from copy_situations(same)
+            yield from receipt_situations(same)
     if uuids[0] & uuids[1]:
         yield "uuid in both tables"
+    yield from ("uuid of one visitor repeated in both tables" for _ in repeated[0] & repeated[1])
+    names = {r["variation_id"] for r in decisions if r["experiment_id"] == ARMLESS_EXPERIMENT}
+    if names:
+        yield f"experiment without variations in decisions: {not any(names)}"
     for found in decisions:
         yield f"decision holdback {found['is_holdback']}"
     for found in conversions:
@@ -769,6 +983,8 @@ def visible_situations(state: State) -> Iterator[str]:
             number = found[name]
             sign = None if number is None else (number > 0) - (number < 0)
             yield f"{name} of sign {sign}"
+        if found["value"] is not None and not abs(found["value"]) < 1e300:
+            yield f"value {found['value']}"
         yield from element_situations(found["experiments"] or [])
 
 
@@ -799,6 +1015,23 @@ def copy_situations(copies: list[Row]) -> Iterator[str]:
                 yield "copy exported earlier, received later"
 
 
+def receipt_situations(copies: list[Row]) -> Iterator[str]:
+    """Names of what the times of receipt decide among copies of one day."""
+    of_visitor: dict[str | None, list[Row]] = defaultdict(list)
+    for copy in copies:
+        of_visitor[copy["visitor_id"] or None].append(copy)
+    for same in of_visitor.values():
+        first_day = min(copy["_export_date"] for copy in same)
+        same_day = [copy for copy in same if copy["_export_date"] == first_day]
+        without = [copy for copy in same_day if copy["process_timestamp"] is None]
+        if 0 < len(without) < len(same_day):
+            # All that decides next would let the one without a receipt be the first.
+            kept = [copy for copy in same_day if copy not in without]
+            place = [[(c["_file_id"], c["_file_row"]) for c in side] for side in (without, kept)]
+            earlier = min(place[0]) < min(place[1])
+            yield f"copy of the day without receipt, {'earlier' if earlier else 'later'} in place"
+
+
 def element_situations(elements: list[Row]) -> Iterator[str]:
     """Names of what is awkward about one conversion's `experiments`."""
     variations: dict[str, list[str | None]] = defaultdict(list)
@@ -809,6 +1042,8 @@ def element_situations(elements: list[Row]) -> Iterator[str]:
                 yield f"element {name} {found[name]!r}"
         if found["experiment_id"] == UNKNOWN_EXPERIMENT:
             yield "element of an unknown experiment"
+        if found["experiment_id"] == ARMLESS_EXPERIMENT:
+            yield f"element without a variation, as all: {not found['variation_id']}"
         variations[found["experiment_id"] or ""].append(found["variation_id"] or None)
     for several in variations.values():
         if len(several) > 1:
@@ -838,6 +1073,8 @@ def counted_situations(twin: Twin) -> Iterator[str]:
         sessions[found["visitor_id"]].append(found)
         if found["ended_at"] - found["started_at"] == 24 * HOUR:
             yield "session of exactly 24 hours"
+        if found["revenue_cents"] >= 2**63:
+            yield "session with more money than a bigint holds"
     for of_visitor_sessions in sessions.values():
         ordered = sorted(of_visitor_sessions, key=lambda r: r["started_at"])
         cuts = [
@@ -858,14 +1095,26 @@ def counted_situations(twin: Twin) -> Iterator[str]:
         if None not in key[:3] and len(variations) > 1:
             yield "decisions tied up to the event id"
 
+    yield from exposure_order_situations(twin)
+    for found in twin.events:
+        if found["revenue_cents"] >= 2**63:
+            yield "event with more money than a bigint holds"
+    for found in twin.experiments:
+        if found["variation_count"] == 0:
+            known = "some" if found["decision_count"] else "no"
+            yield f"experiment without variations, {known} decisions"
     for found in twin.exposures:
         yield f"exposure {found['exposure_status']} from {found['exposure_source']}"
         if found["exposure_status"] == "valid" and found["session_key"] is None:
             raise AssertionError("an exposure has a visitor and a time, and so a session")
     for found in twin.attributed_conversions:
+        # A double would not add huge amounts exactly: none may come to any metric.
+        assert abs(found["revenue_cents"] or 0) <= 10_000
         yield f"attribution {found['attribution_source']}"
         seconds = found["seconds_since_exposure"]
         yield f"seconds of sign {None if seconds is None else (seconds > 0) - (seconds < 0)}"
+        if found["attribution_source"] != "vendor" and seconds in (1800.0, 1800.001):
+            yield f"conversion {seconds} seconds after the exposure"
         if found["visitor_id"] is None:
             yield "attribution without a visitor"
         elif found["occurred_at"] is None:
@@ -878,6 +1127,27 @@ def counted_situations(twin: Twin) -> Iterator[str]:
         arms = EXPERIMENTS_POOL.get(found["experiment_id"], ())
         if arms and found["baseline_variation_id"] != min(arms):
             yield "baseline that is not the smallest text"
+
+
+def exposure_order_situations(twin: Twin) -> Iterator[str]:
+    """Names of what decides which of several decisions at one time is the exposure."""
+    counted: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for found in twin.decisions:
+        counted[found["experiment_id"], found["visitor_id"], found["is_holdback"]].append(found)
+    for exposure in twin.exposures:
+        key = exposure["experiment_id"], exposure["visitor_id"], exposure["is_holdback"]
+        tied = [r for r in counted[key] if r["occurred_at"] == exposure["exposed_at"]]
+        if exposure["exposure_source"] == "vendor" or len(tied) < 2:
+            continue
+        first = only([r for r in tied if r["event_id"] == exposure["event_id"]])
+        others = [r for r in tied if r["variation_id"] != first["variation_id"]]
+        if any(r["processed_at"] == first["processed_at"] for r in others):
+            yield f"exposure decided by the event id, received {first['processed_at'] is not None}"
+        if first["processed_at"] is not None:
+            for found in others:
+                if found["processed_at"] is None:
+                    is_against = found["event_id"] < first["event_id"]
+                    yield f"exposure decided by a receipt that is NULL, against the id {is_against}"
 
 
 def step_situations(before: State, after: State) -> Iterator[str]:
@@ -917,8 +1187,23 @@ def step_situations(before: State, after: State) -> Iterator[str]:
             for name, value in new_rows[uuid].items():
                 if name in old_rows[uuid] and old_rows[uuid][name] != value:
                     yield f"changed {name}"
+    gone, come = nameless(before, after), nameless(after, before)
+    if gone == {""} and not come:
+        yield "only visitors called '' removed, and nobody without a name landed"
     one, other = Twin(*landed_rows(before)), Twin(*landed_rows(after))
     yield from mart_step_situations(one, other)
+
+
+def nameless(one: State, other: State) -> set[str | None]:
+    """The visitors NULL and '' in the days of one state that stand differently in the other."""
+    return {
+        r["visitor_id"]
+        for day, files in one.items()
+        if other.get(day) is not files
+        for _, rows in files
+        for r in rows
+        if not r["visitor_id"]
+    }
 
 
 def mart_step_situations(before: Twin, after: Twin) -> Iterator[str]:
@@ -1014,6 +1299,9 @@ REQUIRED = [
     "copy in the same file",
     "copy with other content",
     "copy exported earlier, received later",
+    *(f"copy of the day without receipt, {place} in place" for place in ("earlier", "later")),
+    "uuid of one visitor repeated in both tables",
+    *(f"value {value}" for value in ABSURD_VALUES),
     *(f"bot flag {flag}" for flag in BOTS + NOT_BOTS),
     *(f"{name} of size {n}" for name in ("attributes", "tags") for n in (None, 0, 1, 2)),
     # §2
@@ -1025,6 +1313,8 @@ REQUIRED = [
     "session of exactly 24 hours",
     "cut at 24 hours and a millisecond",
     "two cuts by 24 hours in a row",
+    "session with more money than a bigint holds",
+    "event with more money than a bigint holds",
     # §3
     *(f"decision holdback {value}" for value in (True, False, None)),
     *(f"element holdback {value}" for value in (True, False, None)),
@@ -1039,6 +1329,14 @@ REQUIRED = [
     "experiment twice, more variation",
     "elements whose smallest id depends on the order",
     "decisions tied up to the event id",
+    *(f"exposure decided by the event id, received {known}" for known in (True, False)),
+    *(
+        f"exposure decided by a receipt that is NULL, against the id {is_against}"
+        for is_against in (True, False)
+    ),
+    "experiment without variations in decisions: True",
+    "element without a variation, as all: True",
+    "experiment without variations, some decisions",
     *(
         f"exposure {status} from {source}"
         for status in ("holdback", "bot", "no_variation", "crossover", "valid")
@@ -1047,6 +1345,7 @@ REQUIRED = [
     # §4
     *(f"attribution {source}" for source in ("derived", "vendor", "both")),
     *(f"seconds of sign {sign}" for sign in (-1, 0, 1, None)),
+    *(f"conversion {seconds} seconds after the exposure" for seconds in (1800.0, 1800.001)),
     "attribution without a visitor",
     "attribution without a time",
     "attribution to two variations",
@@ -1117,6 +1416,7 @@ REQUIRED = [
     "variation gone",
     "baseline moved",
     "visitor gone",
+    "only visitors called '' removed, and nobody without a name landed",
 ]
 """Every situation that the histories promise; a generator gone soft fails by name."""
 
@@ -1134,3 +1434,5 @@ def test_histories_hold_every_awkward_situation() -> None:
             counts.update(step_situations(before, after))
     rare = {name: counts[name] for name in REQUIRED if counts[name] < 3}
     assert not rare, rare
+    # An experiment that a variation slipped into would no longer be one without.
+    assert not [name for name in counts if name.endswith((" decisions: False", "as all: False"))]
