@@ -17,8 +17,7 @@ from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors, new_app
 from loader.demo import write_export
 from loader.errors import ExitCode, LoaderError, shown
 from loader.export.layout import Export, open_export
-from loader.landing.spool import open_spool
-from loader.pull import Plan, PullResult, Window, plan_pull, read_ledger, run_plan
+from loader.pull import Plan, PullResult, Window, plan_pull, run_pull
 from loader.status import DayState, read_status
 from loader.timespan import parse_day, today_utc
 
@@ -81,19 +80,21 @@ def pull(
     export = _open_source(source, endpoint_url, region)
     for name in export.unknown_types:
         errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
-
-    def plan() -> Plan:
-        return plan_pull(export, warehouse, _type_names(types), window, force=force)
-
+    names = _type_names(types)
     if dry_run:
-        result = PullResult(plan())
+        result = PullResult(plan_pull(export, warehouse, names, window, force=force))
     else:
-        read_ledger(warehouse)  # a file that is no warehouse is refused before anything is made
-        # The plan is made while the spool is held: no other pull can land in between.
-        with open_spool(warehouse) as spool, _progress() as progress:
-            planned = plan()
-            task = progress.add_task("landing days", total=len(planned.to_land))
-            result = run_plan(planned, export, warehouse, spool, lambda _: progress.advance(task))
+        with _progress() as progress:
+            task = progress.add_task("landing days", total=None)
+            result = run_pull(
+                export,
+                warehouse,
+                names,
+                window,
+                force=force,
+                on_planned=lambda plan: progress.update(task, total=len(plan.to_land)),
+                on_landed=lambda _: progress.advance(task),
+            )
     if as_json:
         _print_json(_pull_json(result, export, dry_run))
     else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Event
+from typing import TypeVar
 
 import duckdb
 
@@ -15,13 +16,16 @@ from loader import ledger
 from loader.errors import ExitCode
 from loader.export.layout import Export, ExportDay, ExportFile, SourceChanged, Unit
 from loader.landing.day import BadDay, FetchedDay, check_day, land_day
-from loader.landing.spool import empty_spool, fetch_day
+from loader.landing.spool import empty_spool, fetch_day, open_spool
 from loader.landing.warehouse import create_tables, open_warehouse
 
 OVERLAP = timedelta(days=3)
 """Without --since a pull starts this long before the newest landed day: days get rewritten."""
 
 LISTINGS_AT_ONCE = 8
+
+Landed = TypeVar("Landed")
+"""What the ledger says of a day."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +84,44 @@ class PullResult:
 
 def read_ledger(warehouse: Path) -> dict[Unit, ledger.LandedDay]:
     """All landed days; empty where the warehouse does not exist yet."""
-    if not warehouse.exists():
-        return {}
-    with open_warehouse(warehouse, read_only=True) as connection:
-        return ledger.landed_days(connection)
+    return _read(warehouse, ledger.landed_days)
 
 
 def read_quarantined(warehouse: Path) -> dict[Unit, set[ExportFile]]:
     """The bad files that were met, by day; empty where the warehouse does not exist yet."""
-    if not warehouse.exists():
-        return {}
-    with open_warehouse(warehouse, read_only=True) as connection:
-        return ledger.quarantined_files(connection)
+    return _read(warehouse, ledger.quarantined_files)
+
+
+def run_pull(
+    export: Export,
+    warehouse: Path,
+    export_types: list[str],
+    window: Window,
+    *,
+    force: bool = False,
+    on_planned: Callable[[Plan], None] = lambda _: None,
+    on_landed: Callable[[ledger.LandedDay], None] = lambda _: None,
+) -> PullResult:
+    """Plans a pull and lands what the plan says, as the only pull into the warehouse.
+
+    Args:
+        export: The source.
+        warehouse: The DuckDB file, created where it is not there.
+        export_types: Types to look at.
+        window: Days to look at, as for `plan_pull`.
+        force: Land every ready day again, changed or not.
+        on_planned: Called before anything is landed.
+        on_landed: Called after each committed day.
+
+    Raises:
+        LoaderError: The source or the warehouse cannot be used; days landed so far are kept.
+    """
+    read_ledger(warehouse)  # a file that is no warehouse is refused before anything is made
+    # The plan is made while the spool is held: no other pull can land in between.
+    with open_spool(warehouse) as spool:
+        plan = plan_pull(export, warehouse, export_types, window, force=force)
+        on_planned(plan)
+        return run_plan(plan, export, warehouse, spool, on_landed)
 
 
 def plan_pull(
@@ -175,6 +205,15 @@ def run_plan(
             on_landed(landed)
     result.seconds = time.monotonic() - started
     return result
+
+
+def _read(
+    warehouse: Path, read: Callable[[duckdb.DuckDBPyConnection], dict[Unit, Landed]]
+) -> dict[Unit, Landed]:
+    if not warehouse.exists():
+        return {}
+    with open_warehouse(warehouse, read_only=True) as connection:
+        return read(connection)
 
 
 def _plan_moved(

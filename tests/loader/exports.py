@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import loader.pull
 from loader import ledger, spec
@@ -12,13 +12,15 @@ from loader.export.layout import Export, Unit, open_export
 from loader.landing.spool import open_spool
 from loader.landing.warehouse import open_warehouse
 from loader.ledger import LandedDay
-from loader.pull import Plan, PullResult, Window, plan_pull
+from loader.pull import Plan, PullResult, Window, plan_pull, run_pull
 from tests.models.histories import Row, State, landed_rows
 
 FIRST = date(2024, 2, 27)
 """Just before a leap day."""
 EVERYTHING = Window(since=date.min)
 BOTH_TYPES = tuple(spec.TABLES)
+
+Answer = TypeVar("Answer", Plan, PullResult)
 
 Contents = dict[str, Counter[str]]
 """Rows of each table; a row is its values' text, for lists and maps cannot be counted."""
@@ -114,18 +116,9 @@ def few_days(days: int = 3) -> State:
     return state
 
 
-def plan(
-    source: Path | str,
-    warehouse: Path,
-    *,
-    types: tuple[str, ...] = BOTH_TYPES,
-    window: Window = EVERYTHING,
-    force: bool = False,
-    endpoint_url: str | None = None,
-) -> Plan:
-    """What a pull would do."""
-    export = open_export(str(source), endpoint_url=endpoint_url)
-    return plan_pull(export, warehouse, list(types), window, force=force)
+def plan(source: Path | str, warehouse: Path, **options: Any) -> Plan:
+    """What a pull would do; options as for `pull`."""
+    return _asked(plan_pull, source, warehouse, **options)
 
 
 def run_plan(
@@ -140,9 +133,22 @@ def run_plan(
 
 
 def pull(source: Path | str, warehouse: Path, **options: Any) -> PullResult:
-    """Lands what differs; options as for `plan`."""
-    export = open_export(str(source), endpoint_url=options.get("endpoint_url"))
-    return run_plan(plan(source, warehouse, **options), export, warehouse)
+    """Lands what differs; options are `types`, `window`, `force` and `endpoint_url`."""
+    return _asked(run_pull, source, warehouse, **options)
+
+
+def _asked(
+    ask: Callable[..., Answer],
+    source: Path | str,
+    warehouse: Path,
+    *,
+    types: tuple[str, ...] = BOTH_TYPES,
+    window: Window = EVERYTHING,
+    force: bool = False,
+    endpoint_url: str | None = None,
+) -> Answer:
+    export = open_export(str(source), endpoint_url=endpoint_url)
+    return ask(export, warehouse, list(types), window, force=force)
 
 
 def landed_units(result: PullResult) -> list[Unit]:

@@ -17,7 +17,7 @@ import pytest
 
 from loader.demo import write_export
 from loader.errors import ExitCode, LoaderError
-from loader.export.layout import Export
+from loader.export.layout import Export, open_export
 from loader.export.store import ExportFile, save
 from loader.landing.spool import open_spool
 from loader.landing.warehouse import is_disk_full, open_warehouse, resolve_warehouse
@@ -30,6 +30,7 @@ from tests.loader.exports import (
     expected,
     few_days,
     landed_units,
+    plan,
     pull,
     run_plan,
     staged,
@@ -608,11 +609,13 @@ class TestOnePullAtATime:
     ) -> None:
         @contextmanager
         def after_another_pull(warehouse: Path) -> Iterator[Path]:
-            assert len(landed_units(pull(export, warehouse))) == 6
+            planned = plan(export, warehouse)
+            other = run_plan(planned, open_export(str(export)), warehouse)
+            assert len(landed_units(other)) == 6
             with open_spool(warehouse) as spool:
                 yield spool
 
-        monkeypatch.setattr("loader.cli.open_spool", after_another_pull)
+        monkeypatch.setattr("loader.pull.open_spool", after_another_pull)
         done = loader("pull", *ALL, "--source", export)
         assert done.stdout.startswith("landed 0 days, ")
         assert done.stdout.endswith("; 6 days unchanged\n")

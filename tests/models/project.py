@@ -12,9 +12,8 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from loader.export.layout import open_export
-from loader.landing.spool import open_spool
 from loader.landing.warehouse import open_warehouse
-from loader.pull import PullResult, Window, plan_pull, run_plan
+from loader.pull import PullResult, Window, run_pull
 from loader.spec import TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -40,9 +39,7 @@ class Project:
         """Lands everything that stands in a folder, or everything up to a day."""
         export = open_export(str(source))
         window = Window(since=date.min, until=until)
-        with open_spool(self.warehouse) as spool:
-            plan = plan_pull(export, self.warehouse, list(TABLES), window)
-            return run_plan(plan, export, self.warehouse, spool)
+        return run_pull(export, self.warehouse, list(TABLES), window)
 
     def dbt(self, *arguments: str, target: str = "incremental") -> dbtRunnerResult:
         """Runs one dbt command."""
