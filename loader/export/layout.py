@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from loader.errors import ExitCode, LoaderError, shown
+from loader.export.access import Access
 from loader.export.folder import FolderStore
 from loader.export.s3 import open_s3
 from loader.export.store import ExportFile, ObjectStore, SourceChanged, is_hidden
@@ -19,6 +20,8 @@ __all__ = ["Export", "ExportDay", "ExportFile", "SourceChanged", "Unit", "open_e
 
 Unit = tuple[str, date]
 """What is fetched and replaced as a whole: (type, date)."""
+
+DEFAULT_ACCESS = Access()
 
 SEARCH_DEPTH = 4
 """How far below the given folder `type=` is looked for: `<copies>/<copy>/v1/account_id=<id>/`."""
@@ -103,15 +106,13 @@ class Export:
         self._store.download(file, path)
 
 
-def open_export(
-    source: str, *, endpoint_url: str | None = None, region: str | None = None
-) -> Export:
+def open_export(source: str, access: Access = DEFAULT_ACCESS) -> Export:
     """The export at or below `source`: `s3://bucket/prefix`, a folder, or `file:///folder`.
 
-    `endpoint_url` and `region` matter to S3 only. Raises LoaderError: usage (unknown source,
+    `access` matters to S3 only. Raises LoaderError: usage (unknown source,
     nothing there, no export or more than one below), credentials, or transient.
     """
-    store = _open_store(source, endpoint_url, region)
+    store = _open_store(source, access)
     roots = _find_roots(store)
     if not roots:
         raise LoaderError(
@@ -126,12 +127,12 @@ def open_export(
     return Export(store.at(root) if root else store, type_names)
 
 
-def _open_store(source: str, endpoint_url: str | None, region: str | None) -> ObjectStore:
+def _open_store(source: str, access: Access) -> ObjectStore:
     scheme, separator, rest = source.partition("://")
     if not separator:
         return FolderStore(_folder(source))
     if scheme == "s3":
-        return open_s3(rest, endpoint_url=endpoint_url, region=region)
+        return open_s3(rest, access)
     if scheme == "file":
         host, slash, path = rest.partition("/")
         if host not in ("", "localhost"):

@@ -20,6 +20,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store as ObstoreS3
 
 from loader.errors import ExitCode, LoaderError, shown
+from loader.export.access import Access
 from loader.export.store import CHUNK_BYTES, ExportFile, gone, replaced, save
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ ERROR_REGION = re.compile(r"<Region>\s*([a-z0-9-]{1,32})\s*</Region>")
 HTTP_STATUS = re.compile(r"status code: ([0-9]{3})")
 
 
-def open_s3(address: str, *, endpoint_url: str | None, region: str | None) -> "S3Store":
+def open_s3(address: str, access: Access) -> "S3Store":
     """The store at `address`, `bucket/prefix` with or without a final slash; no request is sent.
 
     Keys come from boto3's chain (environment, profile, SSO, role). Raises LoaderError: usage for a
@@ -65,14 +66,14 @@ def open_s3(address: str, *, endpoint_url: str | None, region: str | None) -> "S
             ExitCode.USAGE,
         )
     folder = "".join(f"{part}/" for part in prefix.split("/") if part)
-    endpoint_url = endpoint_url or _first_set(ENDPOINT_VARIABLES)
+    endpoint_url = access.endpoint_url or _first_set(ENDPOINT_VARIABLES)
     if endpoint_url and not re.fullmatch(r"https?://[^@\s]+", endpoint_url):
         raise LoaderError(
             "the endpoint is no address of a server: write it as https://<host>[:<port>]",
             ExitCode.USAGE,
         )
     provider, session_region = _credentials()
-    region = region or os.environ.get("AWS_REGION") or session_region or DEFAULT_REGION
+    region = access.region or os.environ.get("AWS_REGION") or session_region or DEFAULT_REGION
     options: dict[str, Any] = {}
     if endpoint_url:
         endpoint_url = endpoint_url.rstrip("/")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import loader.pull
 from loader import ledger, spec
+from loader.export.access import Access
 from loader.export.layout import Export, Unit, open_export
 from loader.landing.spool import open_spool
 from loader.landing.warehouse import open_warehouse
@@ -147,7 +148,7 @@ def _asked(
     force: bool = False,
     endpoint_url: str | None = None,
 ) -> Answer:
-    export = open_export(str(source), endpoint_url=endpoint_url)
+    export = open_export(str(source), Access(endpoint_url=endpoint_url))
     return ask(export, warehouse, list(types), window, force=force)
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from loader.errors import ExitCode, LoaderError
 from loader.export import layout
+from loader.export.access import Access
 from loader.export.layout import Export, ExportDay, ExportFile, open_export
 from tests.loader.s3_server import S3Export
 
@@ -33,7 +34,7 @@ def copies(folder: Path, s3_export: S3Export) -> list[Export]:
     s3_export.upload(folder)
     return [
         open_export(str(folder)),
-        open_export(s3_export.source, endpoint_url=s3_export.endpoint_url),
+        open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url)),
     ]
 
 
@@ -178,7 +179,7 @@ class TestFindingTheRoot:
     def test_below_an_s3_prefix(self, s3_export: S3Export, tmp_path: Path) -> None:
         write(tmp_path / "export", f"copy/v1/account_id=1/{FOLDER}part-0")
         s3_export.upload(tmp_path / "export")
-        export = open_export(s3_export.source, endpoint_url=s3_export.endpoint_url)
+        export = open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
         assert export.identity.startswith(f"{s3_export.source}copy/v1/account_id=1/")
         [file] = export.day("events", DAY).files
         assert file.key == f"{FOLDER}part-0"
@@ -198,7 +199,7 @@ class TestFindingTheRoot:
         write(tmp_path, f"one/{FOLDER}p", f"two/{FOLDER}p")
         s3_export.upload(tmp_path)
         with pytest.raises(LoaderError) as raised:
-            open_export(s3_export.source, endpoint_url=s3_export.endpoint_url)
+            open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
         assert str(raised.value) == (
             "more than one export found: give one of"
             f" {s3_export.source}one/, {s3_export.source}two/"

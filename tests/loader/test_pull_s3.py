@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from loader.errors import ExitCode, LoaderError
+from loader.export.access import Access
 from loader.export.layout import open_export
 from loader.landing.spool import open_spool
 from loader.pull import PullResult, plan_pull
@@ -214,7 +215,7 @@ def test_a_file_replaced_after_the_listing_waits_for_the_next_pull(
     s3_export: S3Export, tmp_path: Path, warehouse: Path
 ) -> None:
     upload(s3_export, tmp_path / "export", few_days())
-    export = open_export(s3_export.source, endpoint_url=s3_export.endpoint_url)
+    export = open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
     planned = plan_pull(export, warehouse, list(BOTH_TYPES), EVERYTHING)
     state = few_days()
     state[("decisions", day(1))][0][1][0]["revision"] = "71"  # the size stays
@@ -236,7 +237,7 @@ def test_a_file_deleted_after_the_listing_waits_for_the_next_pull(
     s3_export: S3Export, tmp_path: Path, warehouse: Path
 ) -> None:
     upload(s3_export, tmp_path / "export", few_days(1))
-    export = open_export(s3_export.source, endpoint_url=s3_export.endpoint_url)
+    export = open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
     planned = plan_pull(export, warehouse, list(BOTH_TYPES), EVERYTHING)
     state = few_days(1)
     gone, _ = state[("events", day(0))].pop()
@@ -251,7 +252,7 @@ def test_keys_that_expire_half_way_keep_what_is_landed(
     s3_export: S3Export, tmp_path: Path, warehouse: Path
 ) -> None:
     upload(s3_export, tmp_path / "export", few_days())
-    export = open_export(s3_export.source, endpoint_url=s3_export.endpoint_url)
+    export = open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
     planned = plan_pull(export, warehouse, ["events"], EVERYTHING)
     landed = []
 

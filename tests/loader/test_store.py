@@ -12,6 +12,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 
 from loader.errors import ExitCode, LoaderError, shown
 from loader.export import s3
+from loader.export.access import Access
 from loader.export.layout import Export, ExportFile, SourceChanged, open_export
 from loader.export.store import save
 from tests.loader.s3_server import S3Export
@@ -42,7 +43,7 @@ AWKWARD_NAMES = [
 
 
 def open_s3_export(export: S3Export, source: str | None = None) -> Export:
-    return open_export(source or export.source, endpoint_url=export.endpoint_url)
+    return open_export(source or export.source, Access(endpoint_url=export.endpoint_url))
 
 
 def check_error(error: LoaderError, exit_code: ExitCode, *texts: str) -> None:
@@ -312,7 +313,7 @@ class TestS3Errors:
 
     def test_nobody_answers(self, s3_export: S3Export, few_retries: None) -> None:
         with pytest.raises(LoaderError) as raised:
-            open_export(s3_export.source, endpoint_url="http://127.0.0.1:1")
+            open_export(s3_export.source, Access(endpoint_url="http://127.0.0.1:1"))
         check_error(raised.value, ExitCode.TRANSIENT, "cannot be reached", "try again")
 
     def test_no_credentials(self, s3_export: S3Export, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,7 +382,7 @@ class TestS3Errors:
     @pytest.mark.parametrize("url", ["localhost:9000", "ftp://host", "https://me:hunter2@host"])
     def test_bad_endpoints(self, s3_export: S3Export, url: str) -> None:
         with pytest.raises(LoaderError) as raised:
-            open_export(s3_export.source, endpoint_url=url)
+            open_export(s3_export.source, Access(endpoint_url=url))
         check_error(raised.value, ExitCode.USAGE, "https://<host>")
         assert "hunter2" not in str(raised.value)
 
@@ -413,7 +414,7 @@ class TestRegion:
     ) -> None:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        store = s3.open_s3("bucket/v1", endpoint_url=None, region=argument)
+        store = s3.open_s3("bucket/v1", Access(region=argument))
         assert store._client.config["region"] == expected
         assert store.identity == "s3://bucket/v1/"
 

@@ -1,0 +1,130 @@
+"""Options that more than one command has."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from loader import spec
+from loader.errors import ExitCode, LoaderError
+from loader.export.access import Access
+from loader.export.layout import Export, open_export
+from loader.pull import Window
+from loader.timespan import parse_day, today_utc
+
+
+class ExportType(StrEnum):
+    """Types of the export, as in `type=<name>/`."""
+
+    DECISIONS = spec.DECISIONS.export_type
+    EVENTS = spec.CONVERSIONS.export_type
+
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="First day: a date, `yesterday`, or an age such as 7d, in UTC. "
+        "Default: three days before the newest landed day; everything the first time.",
+        show_default=False,
+    ),
+]
+FirstDay = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        help="First day: a date, `yesterday`, or an age such as 7d, in UTC.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None, typer.Option(help="Last day, likewise, inclusive.", show_default=False)
+]
+Types = Annotated[
+    list[ExportType] | None,
+    typer.Option("--type", help="Only this type; both by default.", show_default=False),
+]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the export is and how it is reached: the options of every command that looks there."""
+
+    source: Annotated[
+        str | None,
+        typer.Option(
+            envvar="OPTIMIZELY_E3_SOURCE",
+            help="Where the export is: s3://bucket/prefix or a folder.",
+            show_default=False,
+        ),
+    ] = None
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(help="Address of another S3-compatible store.", show_default=False),
+    ] = None
+    region: Annotated[
+        str | None, typer.Option(help="Region of the bucket.", show_default="us-east-1")
+    ] = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is a source to look at."""
+        return bool(self.source)
+
+    def open(self) -> Export:
+        """Opens the export; a LoaderError (usage) where no source was given."""
+        if not self.source:
+            raise LoaderError(
+                "no source: give --source or set OPTIMIZELY_E3_SOURCE "
+                "(`loader demo` writes one to try with)",
+                ExitCode.USAGE,
+            )
+        access = Access(endpoint_url=self.endpoint_url, region=self.region)
+        return open_export(self.source, access)
+
+
+def with_source(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of `Source`, and hands them to it as its parameter `source`."""
+    own = inspect.signature(command, eval_str=True).parameters
+    names = [field.name for field in fields(Source)]
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        given = {name: arguments.pop(name) for name in names}
+        command(source=Source(**given), **arguments)
+
+    options = inspect.signature(Source, eval_str=True).parameters
+    parameters = [
+        option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options.values()
+    ]
+    parameters += [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in own.items()
+        if name != "source"
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def window(since: str | None, until: str | None) -> Window:
+    """The days that --since and --until name."""
+    today = today_utc()
+    asked = Window(
+        parse_day(since, "--since", today) if since is not None else None,
+        parse_day(until, "--until", today) if until is not None else None,
+    )
+    if asked.since and asked.until and asked.since > asked.until:
+        raise LoaderError(
+            f"--since {asked.since} is after --until {asked.until}: exchange them",
+            ExitCode.USAGE,
+        )
+    return asked
+
+
+def type_names(types: list[ExportType] | None) -> list[str]:
+    """The types asked for, each once; all by default."""
+    return [str(export_type) for export_type in dict.fromkeys(types or ExportType)]

@@ -1,0 +1,132 @@
+"""`loader pull`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from loader.cli.options import Since, Source, Types, Until, type_names, window, with_source
+from loader.cli.output import AsJson, print_json, progress
+from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
+from loader.errors import shown
+from loader.export.layout import Export
+from loader.pull import Plan, PullResult, plan_pull, run_pull
+
+
+@with_source
+def pull(
+    source: Source,
+    warehouse: Warehouse = DEFAULT_WAREHOUSE,
+    since: Since = None,
+    until: Until = None,
+    types: Types = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would land.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Land unchanged days again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Land every ready day that is new or was rewritten."""
+    asked = window(since, until)
+    export = source.open()
+    for name in export.unknown_types:
+        errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
+    names = type_names(types)
+    if dry_run:
+        result = PullResult(plan_pull(export, warehouse, names, asked, force=force))
+    else:
+        with progress() as bar:
+            task = bar.add_task("landing days", total=None)
+            result = run_pull(
+                export,
+                warehouse,
+                names,
+                asked,
+                force=force,
+                on_planned=lambda plan: bar.update(task, total=len(plan.to_land)),
+                on_landed=lambda _: bar.advance(task),
+            )
+    if as_json:
+        print_json(_as_json(result, export, dry_run))
+    else:
+        print(_dry_run_text(result.plan) if dry_run else _line(result))
+    _print_problems(result)
+    raise typer.Exit(result.exit_code)
+
+
+def _line(result: PullResult) -> str:
+    landed = result.landed
+    return (
+        f"landed {len(landed):,} days, {sum(day.file_count for day in landed):,} files, "
+        f"{sum(day.row_count for day in landed):,} rows, "
+        f"{sum(day.byte_count for day in landed):,} bytes in {result.seconds:.1f} s; "
+        f"{len(result.plan.unchanged) + len(result.plan.to_adopt):,} days unchanged"
+    )
+
+
+def _dry_run_text(plan: Plan) -> str:
+    lines = [
+        f"would land {planned.day.export_type} of {planned.day.export_date} ({planned.reason}): "
+        f"{len(planned.day.files):,} files, {planned.day.byte_count:,} bytes"
+        for planned in plan.to_land
+    ]
+    lines.append(
+        f"would land {len(plan.to_land):,} days; {len(plan.unchanged) + len(plan.to_adopt):,} "
+        "days unchanged"
+    )
+    return "\n".join(lines)
+
+
+def _print_problems(result: PullResult) -> None:
+    for export_type, names in result.unknown_columns.items():
+        errors.print(
+            f"note: {export_type} holds columns that the specification does not have, "
+            f"not landed: {shown(', '.join(sorted(names)))}"
+        )
+    for day in result.plan.not_ready:
+        errors.print(
+            f"not ready: {day.export_type} of {day.export_date} has no _SUCCESS yet: "
+            "run the pull again later"
+        )
+    for day, changed in result.rewritten:
+        errors.print(f"not landed: {day.export_type} of {day.export_date}: {changed}")
+    for day, bad in result.quarantined:
+        for file, reason in bad.bad_files.items():
+            errors.print(f"quarantined: {shown(file.key)}: {shown(reason)}")
+        errors.print(
+            f"not landed: {day.export_type} of {day.export_date} has "
+            f"{len(bad.bad_files)} bad files: ask the vendor to write the day again"
+        )
+
+
+def _as_json(result: PullResult, export: Export, dry_run: bool) -> dict[str, Any]:
+    plan = result.plan
+    landed = result.landed
+
+    def units(days: list[Any]) -> list[dict[str, Any]]:
+        return [{"type": day.export_type, "date": day.export_date} for day in days]
+
+    return {
+        "source": export.identity,
+        "dry_run": dry_run,
+        "days": len(landed),
+        "files": sum(day.file_count for day in landed),
+        "rows": sum(day.row_count for day in landed),
+        "bytes": sum(day.byte_count for day in landed),
+        "seconds": round(result.seconds, 3),
+        "to_land": [
+            {**unit, "reason": planned.reason}
+            for planned, unit in zip(
+                plan.to_land, units([planned.day for planned in plan.to_land]), strict=True
+            )
+        ],
+        "landed": units(landed),
+        "unchanged": units(plan.unchanged + [day for _, day in plan.to_adopt]),
+        "not_ready": units(plan.not_ready),
+        "rewritten": units([day for day, _ in result.rewritten]),
+        "quarantined": [
+            {"key": file.key, "reason": reason}
+            for _, bad in result.quarantined
+            for file, reason in bad.bad_files.items()
+        ],
+        "unknown_types": list(export.unknown_types),
+        "unknown_columns": {name: sorted(found) for name, found in result.unknown_columns.items()},
+        "exit_code": int(result.exit_code),
+    }
