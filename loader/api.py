@@ -139,11 +139,11 @@ def _pause(attempt: int, retry_after: str | None) -> float:
         asked = float(retry_after or 0)
     except ValueError:  # a date: rare, and the pause doubles anyway
         asked = 0.0
-    return min(max(asked, 0.25 * 2**attempt), LONGEST_PAUSE_SECONDS)
+    return min(max(asked, 0.25 * (1 << attempt)), LONGEST_PAUSE_SECONDS)
 
 
 def _clock(date_header: str | None) -> float | None:
     try:
-        return float(parsedate_to_datetime(date_header).timestamp()) if date_header else None
+        return parsedate_to_datetime(date_header).timestamp() if date_header else None
     except ValueError:
         return None
