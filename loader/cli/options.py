@@ -13,6 +13,7 @@ from loader import spec
 from loader.errors import ExitCode, LoaderError
 from loader.export.access import Access
 from loader.export.layout import Export, open_export
+from loader.export.selection import Selection
 from loader.pull import Window
 from loader.timespan import parse_day, today_utc
 
@@ -46,6 +47,23 @@ Until = Annotated[
 Types = Annotated[
     list[ExportType] | None,
     typer.Option("--type", help="Only this type; both by default.", show_default=False),
+]
+
+Experiments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--experiment",
+        help="Of decisions only this experiment's, by its id; may be repeated.",
+        show_default=False,
+    ),
+]
+Events = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--event",
+        help="Of conversions only this event's, by its name; may be repeated.",
+        show_default=False,
+    ),
 ]
 
 
@@ -123,6 +141,18 @@ def window(since: str | None, until: str | None) -> Window:
             ExitCode.USAGE,
         )
     return asked
+
+
+def selection(experiments: list[str] | None, events: list[str] | None) -> Selection:
+    """What --experiment and --event name; everything without them."""
+    for option, names in (("--experiment", experiments), ("--event", events)):
+        if "" in (names or []):  # a variable of a script that is not set would ask for nothing
+            raise LoaderError(
+                f"{option} '' is no name: give one, or __HIVE_DEFAULT_PARTITION__ for rows "
+                "without one",
+                ExitCode.USAGE,
+            )
+    return Selection(frozenset(experiments or []), frozenset(events or []))
 
 
 def type_names(types: list[ExportType] | None) -> list[str]:

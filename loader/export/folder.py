@@ -7,7 +7,7 @@ fails the whole listing; and it does not look at a file again after copying it.
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -45,14 +45,11 @@ class FolderStore:
 
     def folders(self, folder: str) -> list[str]:
         """See ObjectStore.folders."""
-        names = []
-        for entry in self._entries(folder):
-            try:
-                if entry.is_dir():
-                    names.append(_text(entry.name))
-            except OSError as error:
-                raise _explain(error, entry.path) from error
-        return sorted(names)
+        return self._names(folder, os.DirEntry.is_dir)
+
+    def level(self, folder: str) -> tuple[list[str], list[str]]:
+        """See ObjectStore.level."""
+        return self.folders(folder), self._names(folder, os.DirEntry.is_file)
 
     def files(self, folder: str) -> list[ExportFile]:
         """See ObjectStore.files. Hidden folders are not entered; a link to nothing is bad input."""
@@ -61,6 +58,16 @@ class FolderStore:
     def download(self, file: ExportFile, path: Path) -> None:
         """See ObjectStore.download. The file is checked before and after it is copied."""
         save(self._chunks(file), file, path)
+
+    def _names(self, folder: str, is_wanted: Callable[["os.DirEntry[str]"], bool]) -> list[str]:
+        names = []
+        for entry in self._entries(folder):
+            try:
+                if is_wanted(entry):
+                    names.append(_text(entry.name))
+            except OSError as error:
+                raise _explain(error, entry.path) from error
+        return sorted(names)
 
     def _walk(self, folder: str, above: frozenset[tuple[int, int]]) -> Iterator[ExportFile]:
         """Files in and below `folder`; `above`: (device, inode) of the folders that led here."""

@@ -13,6 +13,7 @@ from loader.errors import ExitCode, LoaderError, shown
 from loader.export.access import Access
 from loader.export.folder import FolderStore
 from loader.export.s3 import open_s3
+from loader.export.selection import EVERYTHING, Selection
 from loader.export.store import ExportFile, ObjectStore, SourceChanged, is_hidden
 from loader.spec import TABLES
 
@@ -85,16 +86,24 @@ class Export:
         names = self._store.folders(f"type={export_type}/")
         return sorted(found for name in names if (found := _date_of(name)) is not None)
 
-    def day(self, export_type: str, export_date: date) -> ExportDay:
-        """The day as it is now; one recursive listing."""
+    def day(
+        self, export_type: str, export_date: date, selection: Selection = EVERYTHING
+    ) -> ExportDay:
+        """The day as it is now, with the files of `selection` only; one recursive listing.
+
+        A selection of some takes one listing of the date, which tells whether the day is ready,
+        and one of each folder that is asked for.
+        """
         folder = f"type={export_type}/date={export_date.isoformat()}/"
-        is_ready = False
-        files = []
-        for file in self._store.files(folder):
-            name = file.key.removeprefix(folder)
-            is_ready = is_ready or name == SUCCESS_NAME
-            if not any(is_hidden(part) for part in name.split("/")):
-                files.append(file)
+        if selection.is_everything(export_type):
+            listed = self._store.files(folder)
+            is_ready = any(file.key == folder + SUCCESS_NAME for file in listed)
+        else:
+            below, names = self._store.level(folder)
+            is_ready = SUCCESS_NAME in names
+            asked_for = [name for name in below if selection.includes_folder(export_type, name)]
+            listed = [file for name in asked_for for file in self._store.files(f"{folder}{name}/")]
+        files = [file for file in listed if not _is_hidden(file.key.removeprefix(folder))]
         return ExportDay(export_type, export_date, is_ready, tuple(sorted(files)))
 
     def download(self, file: ExportFile, path: Path) -> None:
@@ -188,6 +197,10 @@ def _find_roots(store: ObjectStore) -> dict[str, list[str]]:
 
 def _may_hold_root(name: str) -> bool:
     return not is_hidden(name) and not name.startswith(("type=", "date="))
+
+
+def _is_hidden(path: str) -> bool:
+    return any(is_hidden(part) for part in path.split("/"))
 
 
 def _date_of(folder_name: str) -> date | None:

@@ -120,12 +120,17 @@ class S3Store:
 
     def folders(self, folder: str) -> list[str]:
         """See ObjectStore.folders."""
+        return self.level(folder)[0]
+
+    def level(self, folder: str) -> tuple[list[str], list[str]]:
+        """See ObjectStore.level."""
         prefix = self._folder + folder
         try:
             listed = self._client.list_with_delimiter(prefix or None)
         except (BaseError, ValueError) as error:
             raise _explain(error, self._bucket + prefix) from error
-        return sorted(path.removeprefix(prefix) for path in listed["common_prefixes"])
+        folders = sorted(path.removeprefix(prefix) for path in listed["common_prefixes"])
+        return folders, sorted(found["path"].removeprefix(prefix) for found in listed["objects"])
 
     def files(self, folder: str) -> list[ExportFile]:
         """See ObjectStore.files. Empty objects that only show a folder are left out."""

@@ -54,6 +54,9 @@ class ObjectStore(Protocol):
     def folders(self, folder: str) -> list[str]:
         """Names, sorted, of the folders directly in `folder`."""
 
+    def level(self, folder: str) -> tuple[list[str], list[str]]:
+        """Names, sorted, of the folders and of the files directly in `folder`; one listing."""
+
     def files(self, folder: str) -> list[ExportFile]:
         """All files in and below `folder`, in any order, hidden ones too."""
 

@@ -178,6 +178,9 @@ class ManyFiles:
     def folders(self, folder: str) -> list[str]:
         return [f"date={day(n)}" for n in range(2)] if folder == "type=events/" else []
 
+    def level(self, folder: str) -> tuple[list[str], list[str]]:
+        return self.folders(folder), []
+
     def files(self, folder: str) -> list[ExportFile]:
         mark = ExportFile(f"{folder}_SUCCESS", 0, None)
         return [mark, *(file for file in self.listed if file.key.startswith(folder))]

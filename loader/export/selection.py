@@ -1,0 +1,65 @@
+"""Which experiments and events of an export are asked for, by the names of their folders."""
+
+import re
+from dataclasses import dataclass
+
+from loader import spec
+
+FOLDER_PREFIXES = {
+    spec.DECISIONS.export_type: "experiment=",
+    spec.CONVERSIONS.export_type: "event=",
+}
+"""How the folders below a date begin, by type."""
+
+_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The experiments and events asked for; an empty set asks for all of them.
+
+    Names are as a user knows them, not as folders spell them: `add/to cart`, not `add%2Fto cart`.
+    `NULL` and `__HIVE_DEFAULT_PARTITION__` are names like any other. Experiments narrow decisions
+    and events narrow conversions; each leaves the other type whole.
+    """
+
+    experiments: frozenset[str] = frozenset()
+    events: frozenset[str] = frozenset()
+
+    def names(self, export_type: str) -> frozenset[str]:
+        """The names asked for of one type; empty where the whole type is."""
+        return self.experiments if export_type == spec.DECISIONS.export_type else self.events
+
+    def is_everything(self, export_type: str) -> bool:
+        """Whether the whole type is asked for."""
+        return not self.names(export_type)
+
+    def includes_folder(self, export_type: str, name: str) -> bool:
+        """Whether a folder below a date, such as `event=add%2Fto cart`, is asked for."""
+        if self.is_everything(export_type):
+            return True
+        prefix = FOLDER_PREFIXES[export_type]
+        return name.startswith(prefix) and unescape(name.removeprefix(prefix)) in self.names(
+            export_type
+        )
+
+    def includes(self, export_type: str, key: str) -> bool:
+        """Whether the file of this key, which begins with `type=`, is asked for.
+
+        A file in no experiment's or event's folder belongs to the whole type only.
+        """
+        if self.is_everything(export_type):
+            return True
+        parts = key.split("/")
+        return len(parts) > 3 and self.includes_folder(export_type, parts[2])
+
+
+EVERYTHING = Selection()
+
+
+def unescape(name: str) -> str:
+    """The name that Spark wrote as a folder: `%3A` is `:`, and a `%` without two digits itself.
+
+    Not `unquote`: Spark writes what is not ASCII as it is, so each `%XX` is one character.
+    """
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), name)
