@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from loader.errors import ExitCode, LoaderError, shown
+from loader.errors import INTERRUPTED_TEXT, ExitCode, LoaderError, shown
 from loader.landing.warehouse import resolve_warehouse
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -26,6 +27,19 @@ Warehouse = Annotated[
 
 BROKEN_PIPE = 141
 """What a shell reports when the reader of a command's output has gone (128 + SIGPIPE)."""
+
+
+class _ToErrors(logging.Handler):
+    """What the commands log is said on standard error, as everything that is not data."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        errors.print(record.getMessage())
+
+
+log = logging.getLogger("loader")
+log.setLevel(logging.INFO)
+log.addHandler(_ToErrors())
+log.propagate = False
 
 
 def new_app(help_text: str) -> typer.Typer:
@@ -59,7 +73,7 @@ def run(app: typer.Typer, name: str) -> None:
     except KeyboardInterrupt:  # outside of typer's own watch
         code = ExitCode.INTERRUPTED
     if code == ExitCode.INTERRUPTED:
-        errors.print("interrupted; what was done so far is kept")
+        errors.print(INTERRUPTED_TEXT)
     sys.exit(code)
 
 

@@ -19,6 +19,9 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+INTERRUPTED_TEXT = "interrupted; what was done so far is kept"
+
+
 class LoaderError(Exception):
     """Something a user can cause or mend: one line that ends with the remedy, and an exit code."""
 

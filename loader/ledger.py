@@ -1,12 +1,13 @@
 """The ledger: what is landed, written in the same transaction as the rows."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import duckdb
 
-from loader.export.layout import ExportDay, ExportFile, Unit
+from loader.export.layout import ExportDay, ExportFile, Unit, contents_fingerprint
 
 SCHEMA = "optimizely_ledger"
 
@@ -33,8 +34,12 @@ create table if not exists {SCHEMA}.days (
     file_count bigint,
     row_count bigint,
     byte_count bigint,
-    landed_at timestamp
+    landed_at timestamp,
+    selection varchar,
+    is_complete boolean
 );
+alter table {SCHEMA}.days add column if not exists selection varchar;
+alter table {SCHEMA}.days add column if not exists is_complete boolean default true;
 create table if not exists {SCHEMA}.files (
     file_id bigint,
     export_type varchar,
@@ -83,6 +88,10 @@ class LandedDay:
     row_count: int
     byte_count: int
     landed_at: datetime
+    names: frozenset[str] = frozenset()
+    """Folders' names that were landed of it, as in `Selection.names`; empty: the whole day."""
+    is_complete: bool = True
+    """Whether every file of the whole day is landed."""
 
     @property
     def unit(self) -> Unit:
@@ -106,26 +115,26 @@ def landed_days(connection: duckdb.DuckDBPyConnection) -> dict[Unit, LandedDay]:
     rows = connection.execute(
         f"""
         select export_type, export_date, load_id, source, fingerprint,
-            file_count, row_count, byte_count, landed_at
+            file_count, row_count, byte_count, landed_at, selection, is_complete
         from {SCHEMA}.days
         order by export_type, export_date
         """
     ).fetchall()
-    return {day.unit: day for day in (LandedDay(*row) for row in rows)}
+    days = []
+    for *columns, selection, is_complete in rows:
+        day = LandedDay(*columns)
+        names = frozenset(json.loads(selection or "[]"))
+        days.append(replace(day, names=names, is_complete=is_complete))
+    return {day.unit: day for day in days}
 
 
-def landed_contents(
-    connection: duckdb.DuckDBPyConnection, unit: Unit
-) -> tuple[tuple[str, int], ...]:
-    """Sorted (key, size) of a landed day's files: what can be compared between two stores."""
+def landed_contents(connection: duckdb.DuckDBPyConnection, unit: Unit) -> str:
+    """`contents_fingerprint` of a landed day's files."""
     rows = connection.execute(
-        f"""
-        select key, size from {SCHEMA}.files
-        where export_type = ? and export_date = ? order by key
-        """,
+        f"select key, size from {SCHEMA}.files where export_type = ? and export_date = ?",
         list(unit),
     ).fetchall()
-    return tuple((key, size) for key, size in rows)
+    return contents_fingerprint((key, size) for key, size in rows)
 
 
 def quarantined_files(connection: duckdb.DuckDBPyConnection) -> dict[Unit, set[ExportFile]]:
@@ -154,6 +163,7 @@ def record_load(
     source: str,
     reason: str,
     files: Iterable[LandedFile],
+    bad_files: dict[ExportFile, str],
     seconds: float,
     landed_at: datetime,
 ) -> LandedDay:
@@ -164,8 +174,9 @@ def record_load(
         load_id: From `next_load_id`, in the same transaction.
         day: The day as listed at the source.
         source: Identity of the store, within which ETags can be compared.
-        reason: Why it was landed: `new`, `changed` or `forced`.
-        files: Every file of the day, with its row count.
+        reason: Why it was landed: `new`, `changed`, `widened` or `forced`.
+        files: Every landed file of the day, with its row count.
+        bad_files: Those left out, each with what is wrong with it.
         seconds: Time the landing took so far.
         landed_at: UTC, without time zone.
     """
@@ -180,8 +191,11 @@ def record_load(
         row_count=sum(file.row_count for file in files),
         byte_count=day.byte_count,
         landed_at=landed_at,
+        names=day.selection.names(day.export_type),
+        is_complete=not bad_files and day.selection.is_everything(day.export_type),
     )
-    _delete_day(connection, landed.unit, "days", "files", "quarantined_files")
+    _delete_day(connection, landed.unit, "days", "files")
+    record_quarantine(connection, landed.unit, bad_files, landed_at)
     connection.execute(
         f"insert into {SCHEMA}.loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -227,19 +241,17 @@ def adopt(
 
 def record_quarantine(
     connection: duckdb.DuckDBPyConnection,
-    day: ExportDay,
+    unit: Unit,
     bad_files: dict[ExportFile, str],
     quarantined_at: datetime,
 ) -> None:
     """Replaces what is quarantined of a day; the landed rows of the day stay as they were."""
-    _delete_day(connection, day.unit, "quarantined_files")
-    connection.executemany(
-        f"insert into {SCHEMA}.quarantined_files values (?, ?, ?, ?, ?, ?, ?)",
-        [
-            [*day.unit, file.key, file.size, file.etag, reason, quarantined_at]
-            for file, reason in bad_files.items()
-        ],
-    )
+    _delete_day(connection, unit, "quarantined_files")
+    for file, reason in bad_files.items():
+        connection.execute(
+            f"insert into {SCHEMA}.quarantined_files values (?, ?, ?, ?, ?, ?, ?)",
+            [*unit, file.key, file.size, file.etag, reason, quarantined_at],
+        )
 
 
 def _delete_day(connection: duckdb.DuckDBPyConnection, unit: Unit, *tables: str) -> None:
@@ -251,7 +263,7 @@ def _delete_day(connection: duckdb.DuckDBPyConnection, unit: Unit, *tables: str)
 
 def _insert_day(connection: duckdb.DuckDBPyConnection, landed: LandedDay) -> None:
     connection.execute(
-        f"insert into {SCHEMA}.days values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"insert into {SCHEMA}.days values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             *landed.unit,
             landed.load_id,
@@ -261,6 +273,8 @@ def _insert_day(connection: duckdb.DuckDBPyConnection, landed: LandedDay) -> Non
             landed.row_count,
             landed.byte_count,
             landed.landed_at,
+            json.dumps(sorted(landed.names)) if landed.names else None,
+            landed.is_complete,
         ],
     )
 

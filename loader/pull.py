@@ -1,62 +1,33 @@
-"""Compares the source with the ledger, and lands what differs."""
+"""Lands what differs between the source and the ledger."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
-from threading import Event
-from typing import TypeVar
 
 import duckdb
 
 from loader import ledger
-from loader.errors import ExitCode
-from loader.export.layout import Export, ExportDay, ExportFile, SourceChanged, Unit
-from loader.landing.day import BadDay, FetchedDay, check_day, land_day
-from loader.landing.spool import empty_spool, fetch_day, open_spool
+from loader.errors import ExitCode, LoaderError
+from loader.export.layout import Export, ListedDay, SourceChanged, Unit
+from loader.export.selection import EVERYTHING, Selection
+from loader.interrupts import finishing_first
+from loader.landing.day import BadDay, FetchedDay, land_day
+from loader.landing.fetch import Fetcher
+from loader.landing.spool import open_spool
 from loader.landing.warehouse import create_tables, open_warehouse
+from loader.plan import Plan, PlannedDay, Window, plan_pull, read_ledger
 
-OVERLAP = timedelta(days=3)
-"""Without --since a pull starts this long before the newest landed day: days get rewritten."""
+POLL_SECONDS = 60.0
+"""Time between two looks at a source that is waited for."""
 
-LISTINGS_AT_ONCE = 8
+WAITED_OUT = {ExitCode.TRANSIENT, ExitCode.DATABASE_IN_USE}
+"""Errors that may be over at the next look."""
 
-Landed = TypeVar("Landed")
-"""What the ledger says of a day."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """The days asked for, both ends included; None means no limit."""
-
-    since: date | None = None
-    until: date | None = None
-
-    def __contains__(self, day: date) -> bool:
-        return (self.since is None or day >= self.since) and (
-            self.until is None or day <= self.until
-        )
-
-
-@dataclass(frozen=True)
-class PlannedDay:
-    """A day that is to be landed, and why: `new`, `changed` or `forced`."""
-
-    day: ExportDay
-    reason: str
-
-
-@dataclass
-class Plan:
-    """What a pull would do."""
-
-    to_land: list[PlannedDay] = field(default_factory=list)
-    to_adopt: list[tuple[ledger.LandedDay, ExportDay]] = field(default_factory=list)
-    unchanged: list[ExportDay] = field(default_factory=list)
-    not_ready: list[ExportDay] = field(default_factory=list)
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -65,31 +36,26 @@ class PullResult:
 
     plan: Plan
     landed: list[ledger.LandedDay] = field(default_factory=list)
-    quarantined: list[tuple[ExportDay, BadDay]] = field(default_factory=list)
-    rewritten: list[tuple[ExportDay, SourceChanged]] = field(default_factory=list)
+    quarantined: list[tuple[ListedDay, BadDay]] = field(default_factory=list)
+    rewritten: list[tuple[ListedDay, SourceChanged]] = field(default_factory=list)
     unknown_columns: dict[str, set[str]] = field(default_factory=dict)
     seconds: float = 0.0
+    is_interrupted: bool = False
+    awaited: list[Unit] = field(default_factory=list)
+    """Days that were waited for in vain."""
 
     @property
     def exit_code(self) -> ExitCode:
         """The gravest thing that kept a day from landing."""
+        if self.is_interrupted:
+            return ExitCode.INTERRUPTED
         if self.quarantined:
             return ExitCode.BAD_INPUT
         if self.rewritten:
             return ExitCode.TRANSIENT
-        if self.plan.not_ready:
+        if self.plan.not_ready or self.awaited:
             return ExitCode.NOT_READY
         return ExitCode.DONE
-
-
-def read_ledger(warehouse: Path) -> dict[Unit, ledger.LandedDay]:
-    """All landed days; empty where the warehouse does not exist yet."""
-    return _read(warehouse, ledger.landed_days)
-
-
-def read_quarantined(warehouse: Path) -> dict[Unit, set[ExportFile]]:
-    """The bad files that were met, by day; empty where the warehouse does not exist yet."""
-    return _read(warehouse, ledger.quarantined_files)
 
 
 def run_pull(
@@ -98,7 +64,9 @@ def run_pull(
     export_types: list[str],
     window: Window,
     *,
+    selection: Selection = EVERYTHING,
     force: bool = False,
+    skip_bad_files: bool = False,
     on_planned: Callable[[Plan], None] = lambda _: None,
     on_landed: Callable[[ledger.LandedDay], None] = lambda _: None,
 ) -> PullResult:
@@ -109,7 +77,9 @@ def run_pull(
         warehouse: The DuckDB file, created where it is not there.
         export_types: Types to look at.
         window: Days to look at, as for `plan_pull`.
+        selection: Experiments and events to look at, as for `plan_pull`.
         force: Land every ready day again, changed or not.
+        skip_bad_files: Land a day without its bad files, and note that it is not complete.
         on_planned: Called before anything is landed.
         on_landed: Called after each committed day.
 
@@ -119,50 +89,39 @@ def run_pull(
     read_ledger(warehouse)  # a file that is no warehouse is refused before anything is made
     # The plan is made while the spool is held: no other pull can land in between.
     with open_spool(warehouse) as spool:
-        plan = plan_pull(export, warehouse, export_types, window, force=force)
+        plan = plan_pull(export, warehouse, export_types, window, selection=selection, force=force)
         on_planned(plan)
-        return run_plan(plan, export, warehouse, spool, on_landed)
+        return run_plan(plan, export, warehouse, spool, on_landed, skip_bad_files=skip_bad_files)
 
 
-def plan_pull(
-    export: Export,
-    warehouse: Path,
-    export_types: list[str],
-    window: Window,
-    *,
-    force: bool = False,
-) -> Plan:
-    """Lists the source and compares it with the ledger; changes nothing.
+def wait_and_pull(pull: Callable[[], PullResult], wait_seconds: float) -> PullResult:
+    """Pulls again and again until every day to the window's last is ready, or the time is over.
 
     Args:
-        export: The source.
-        warehouse: The DuckDB file; it need not exist.
-        export_types: Types to look at.
-        window: Days to look at. Without `since`, from three days before each type's newest landed
-            day.
-        force: Land every ready day again, changed or not.
+        pull: One pull; it lands what is ready.
+        wait_seconds: How long to wait in all.
+
+    Raises:
+        LoaderError: Of the last pull, or one that waiting cannot mend.
     """
-    landed = read_ledger(warehouse)
-    plan = Plan()
-    moved: list[tuple[ledger.LandedDay, ExportDay]] = []
-    for day in _list_days(export, export_types, window, landed):
-        known = landed.get(day.unit)
-        if not day.is_ready:
-            plan.not_ready.append(day)
-        elif known is None:
-            plan.to_land.append(PlannedDay(day, "new"))
-        elif force:
-            plan.to_land.append(PlannedDay(day, "forced"))
-        elif known.source == export.identity:
-            if known.fingerprint == day.fingerprint:
-                plan.unchanged.append(day)
-            else:
-                plan.to_land.append(PlannedDay(day, "changed"))
+    deadline = time.monotonic() + wait_seconds
+    so_far: list[PullResult] = []
+    while True:
+        remaining = deadline - time.monotonic()
+        try:
+            so_far.append(pull())
+        except LoaderError as error:
+            if error.exit_code not in WAITED_OUT or remaining <= 0:
+                raise
+            log.info("%s; trying again in a while", error)
         else:
-            moved.append((known, day))
-    if moved:
-        _plan_moved(plan, moved, warehouse)
-    return plan
+            result = _together(so_far)
+            result.awaited = result.plan.absent
+            has_ended = not (result.awaited or result.plan.not_ready or result.rewritten)
+            if has_ended or result.is_interrupted or remaining <= 0:
+                return result
+            log.info("waiting for %s", _told(result))
+        time.sleep(min(POLL_SECONDS, max(remaining, 0.0)))
 
 
 def run_plan(
@@ -171,8 +130,13 @@ def run_plan(
     warehouse: Path,
     spool: Path,
     on_landed: Callable[[ledger.LandedDay], None] = lambda _: None,
+    *,
+    skip_bad_files: bool = False,
 ) -> PullResult:
-    """Lands what a plan says; the next day downloads while one is landed.
+    """Lands what a plan says; the next days download while one is landed.
+
+    Each day is listed again before it is fetched. The first Ctrl-C ends the run after the day in
+    hand, a second one at once.
 
     Args:
         plan: From `plan_pull`, made while the spool was held: another pull may land in between.
@@ -180,6 +144,7 @@ def run_plan(
         warehouse: The DuckDB file, created where it is not there.
         spool: From `open_spool`.
         on_landed: Called after each committed day.
+        skip_bad_files: Land a day without its bad files, and note that it is not complete.
 
     Raises:
         LoaderError: The source or the warehouse cannot be used; days landed so far are kept.
@@ -188,83 +153,93 @@ def run_plan(
     result = PullResult(plan)
     if plan.to_adopt:
         _adopt(plan, export, warehouse)
-    for planned, fetching in _fetch_ahead(export, plan.to_land, spool):
-        try:
-            fetched = fetching.result()
-            landed = land_day(warehouse, fetched, export.identity, planned.reason)
-        except BadDay as bad:
-            result.quarantined.append((planned.day, bad))
-            _quarantine(warehouse, planned.day, bad)
-        except SourceChanged as changed:
-            result.rewritten.append((planned.day, changed))
-        else:
-            result.landed.append(landed)
-            if fetched.unknown_columns:
-                names = result.unknown_columns.setdefault(landed.export_type, set())
-                names.update(fetched.unknown_columns)
-            on_landed(landed)
+    with finishing_first() as is_interrupted, Fetcher(export, spool, skip_bad_files) as fetcher:
+        for done, planned in enumerate(plan.to_land, start=1):
+            try:
+                fetched = fetcher.fetched([item.day for item in plan.to_land[done - 1 :]])
+                landed, fetched = _land(warehouse, fetched, export, planned, skip_bad_files)
+            except BadDay as bad:
+                result.quarantined.append((planned.day, bad))
+                _quarantine(warehouse, planned.day, bad)
+            except SourceChanged as changed:
+                result.rewritten.append((planned.day, changed))
+            else:
+                result.landed.append(landed)
+                if fetched.bad_files:
+                    result.quarantined.append((planned.day, BadDay(fetched.bad_files)))
+                if fetched.unknown_columns:
+                    names = result.unknown_columns.setdefault(landed.export_type, set())
+                    names.update(fetched.unknown_columns)
+                on_landed(landed)
+            fetcher.remove(planned.day)
+            if is_interrupted() and done < len(plan.to_land):
+                result.is_interrupted = True
+                break
     result.seconds = time.monotonic() - started
     return result
 
 
-def _read(
-    warehouse: Path, read: Callable[[duckdb.DuckDBPyConnection], dict[Unit, Landed]]
-) -> dict[Unit, Landed]:
-    if not warehouse.exists():
-        return {}
-    with open_warehouse(warehouse, read_only=True) as connection:
-        return read(connection)
-
-
-def _plan_moved(
-    plan: Plan, moved: list[tuple[ledger.LandedDay, ExportDay]], warehouse: Path
-) -> None:
-    """Days landed from another store: ETags cannot be compared, so key and size decide."""
-    with open_warehouse(warehouse, read_only=True) as connection:
-        for known, day in moved:
-            if ledger.landed_contents(connection, known.unit) == day.contents:
-                plan.to_adopt.append((known, day))
-            else:
-                plan.to_land.append(PlannedDay(day, "changed"))
-    plan.to_land.sort(key=lambda planned: (planned.day.export_date, planned.day.export_type))
-
-
-def _list_days(
+def _land(
+    warehouse: Path,
+    fetched: FetchedDay,
     export: Export,
-    export_types: list[str],
-    window: Window,
-    landed: dict[Unit, ledger.LandedDay],
-) -> list[ExportDay]:
-    """Every day of the window at the source, oldest first."""
-    units = []
-    for export_type in export_types:
-        asked_for = _default_since(export_type, window, landed)
-        units += [(export_type, day) for day in export.dates(export_type) if day in asked_for]
-    units.sort(key=lambda unit: (unit[1], unit[0]))
-    with ThreadPoolExecutor(LISTINGS_AT_ONCE) as listings:
-        return list(listings.map(lambda unit: export.day(*unit), units))
+    planned: PlannedDay,
+    skip_bad_files: bool,
+) -> tuple[ledger.LandedDay, FetchedDay]:
+    """Lands a day; files that turn out bad only when their rows are read may be left out."""
+    while True:
+        try:
+            return land_day(warehouse, fetched, export.identity, planned.reason), fetched
+        except BadDay as bad:
+            if not skip_bad_files:
+                raise
+            fetched = fetched.without(bad.bad_files)
 
 
-def _default_since(
-    export_type: str, window: Window, landed: dict[Unit, ledger.LandedDay]
-) -> Window:
-    """The window with its default start: some days before the newest landed one of this type."""
-    dates = [landed_date for landed_type, landed_date in landed if landed_type == export_type]
-    if window.since is not None or not dates:
-        return window
-    return Window(max(dates) - OVERLAP, window.until)
+def _together(results: list[PullResult]) -> PullResult:
+    """Several pulls of one wait as one: all that was landed, and what still is as it was last."""
+    first, last = results[0], results[-1]
+    together = PullResult(
+        Plan(
+            to_land=[planned for result in results for planned in result.plan.to_land],
+            to_adopt=first.plan.to_adopt,
+            unchanged=first.plan.unchanged,
+            not_ready=last.plan.not_ready,
+            absent=last.plan.absent,
+        ),
+        quarantined=last.quarantined,
+        rewritten=last.rewritten,
+        is_interrupted=last.is_interrupted,
+    )
+    for result in results:
+        together.landed += result.landed
+        together.seconds += result.seconds
+        for export_type, names in result.unknown_columns.items():
+            together.unknown_columns.setdefault(export_type, set()).update(names)
+    return together
+
+
+def _told(result: PullResult) -> str:
+    units: list[tuple[str, date]] = [
+        *(day.unit for day in result.plan.not_ready),
+        *result.awaited,
+        *(day.unit for day, _ in result.rewritten),
+    ]
+    return ", ".join(f"{export_type} of {day}" for export_type, day in dict.fromkeys(units))
 
 
 def _adopt(plan: Plan, export: Export, warehouse: Path) -> None:
     with _transaction(warehouse) as connection:
-        for known, day in plan.to_adopt:
-            ledger.adopt(connection, known, day, export.identity)
+        for known, listed in plan.to_adopt:
+            day = export.day(*listed.unit, listed.selection)
+            if day.fingerprint == listed.fingerprint:
+                ledger.adopt(connection, known, day, export.identity)
 
 
-def _quarantine(warehouse: Path, day: ExportDay, bad: BadDay) -> None:
+def _quarantine(warehouse: Path, day: ListedDay, bad: BadDay) -> None:
     with _transaction(warehouse) as connection:
         ledger.record_quarantine(
-            connection, day, bad.bad_files, datetime.now(UTC).replace(tzinfo=None)
+            connection, day.unit, bad.bad_files, datetime.now(UTC).replace(tzinfo=None)
         )
 
 
@@ -275,41 +250,3 @@ def _transaction(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         create_tables(connection)
         yield connection
         connection.commit()
-
-
-def _fetch_ahead(
-    export: Export, planned_days: list[PlannedDay], spool: Path
-) -> Iterator[tuple[PlannedDay, Future[FetchedDay]]]:
-    """Each day with its download, one day ahead: the spool never holds more than two."""
-    is_given_up = Event()
-    with ThreadPoolExecutor(1) as fetcher:
-
-        def fetch(planned: PlannedDay) -> Future[FetchedDay]:
-            return fetcher.submit(_fetch_and_check, export, planned.day, spool, is_given_up)
-
-        try:
-            upcoming = [fetch(planned) for planned in planned_days[:1]]
-            for number, planned in enumerate(planned_days):
-                fetching = upcoming.pop()
-                # Starting the next download sooner would put a third day in the spool.
-                wait([fetching])
-                if isinstance(fetching.exception(), BadDay | SourceChanged | None):
-                    upcoming += [fetch(following) for following in planned_days[number + 1 :][:1]]
-                yield planned, fetching
-                empty_spool(spool, planned.day)
-        finally:
-            is_given_up.set()
-
-
-def _fetch_and_check(export: Export, day: ExportDay, spool: Path, is_given_up: Event) -> FetchedDay:
-    paths = fetch_day(export, day, spool, is_given_up)
-    if is_given_up.is_set():
-        raise CancelledError
-    fetched = check_day(day, paths)
-    # The day may have been written again while it was downloaded.
-    if export.day(day.export_type, day.export_date) != day:
-        raise SourceChanged(
-            f"{day.export_type} of {day.export_date} was rewritten while it was downloaded: "
-            "run the pull again",
-        )
-    return fetched

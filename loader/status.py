@@ -6,13 +6,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from loader.export.layout import Export, Unit
-from loader.pull import Window, plan_pull, read_ledger, read_quarantined
+from loader.plan import Window, plan_pull, read_ledger
 
 
 class DayState(StrEnum):
     """What can be said of one day of one type."""
 
     LANDED = "landed"
+    IN_PART = "landed in part"
     TO_LAND = "to land"
     CHANGED = "changed at the source"
     QUARANTINED = "quarantined"
@@ -48,15 +49,16 @@ def read_status(
         for unit, day in read_ledger(warehouse).items()
         if unit[0] in export_types and unit[1] in window
     }
-    states = dict.fromkeys(landed, DayState.LANDED)
+    states = {
+        unit: DayState.LANDED if day.is_complete else DayState.IN_PART
+        for unit, day in landed.items()
+    }
     if export is not None:
         # A status looks at everything; only a pull limits itself to the newest days.
         whole = Window(window.since or date.min, window.until)
         plan = plan_pull(export, warehouse, export_types, whole)
-        quarantined = read_quarantined(warehouse)
         for planned in plan.to_land:
-            bad_files = quarantined.get(planned.day.unit, set())
-            if bad_files & set(planned.day.files):
+            if planned.day.suspects:
                 state = DayState.QUARANTINED
             elif planned.reason == "changed":
                 state = DayState.CHANGED

@@ -1,10 +1,12 @@
-"""Days as a user writes them: a date, `yesterday`, or an age such as `7d`."""
+"""Days and durations as a user writes them: `2026-01-31`, `yesterday`, `7d`; `6h`."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
 
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 
+_DURATION = re.compile(r"(\d{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _AGE = re.compile(r"(\d{1,4})d")
 
 
@@ -36,3 +38,22 @@ def parse_day(text: str, option: str, today: date) -> date:
             "`yesterday`, or an age such as 7d",
             ExitCode.USAGE,
         ) from None
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Returns the seconds that `text`, such as `90s`, `15m`, `6h` or `1d`, names.
+
+    Args:
+        text: A whole number and its unit.
+        option: The option it was given for, named in the error.
+
+    Raises:
+        LoaderError: `text` is no duration.
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise LoaderError(
+            f"{option} {shown(text)!r} is no duration: give one such as 90s, 15m, 6h or 1d",
+            ExitCode.USAGE,
+        )
+    return float(int(found[1]) * _SECONDS[found[2]])

@@ -14,7 +14,7 @@ from loader.errors import ExitCode, LoaderError
 from loader.export.access import Access
 from loader.export.layout import Export, open_export
 from loader.export.selection import Selection
-from loader.pull import Window
+from loader.plan import Window
 from loader.timespan import parse_day, today_utc
 
 

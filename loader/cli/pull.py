@@ -1,15 +1,39 @@
 """`loader pull`."""
 
+from dataclasses import replace
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from loader.cli.options import Since, Source, Types, Until, type_names, window, with_source
+from loader.cli.options import (
+    Events,
+    Experiments,
+    Since,
+    Source,
+    Types,
+    Until,
+    selection,
+    type_names,
+    window,
+    with_source,
+)
 from loader.cli.output import AsJson, print_json, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
 from loader.errors import shown
 from loader.export.layout import Export
-from loader.pull import Plan, PullResult, plan_pull, run_pull
+from loader.plan import Plan, plan_pull
+from loader.pull import PullResult, run_pull, wait_and_pull
+from loader.timespan import parse_duration, today_utc
+
+
+class OnBadFile(StrEnum):
+    """What a bad file does to its day."""
+
+    QUARANTINE = "quarantine"
+    SKIP = "skip"
 
 
 @with_source
@@ -19,30 +43,52 @@ def pull(
     since: Since = None,
     until: Until = None,
     types: Types = None,
+    experiments: Experiments = None,
+    events: Events = None,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            help="Wait this long, such as 6h, for days that are not ready; "
+            "by default for all to yesterday's.",
+            show_default=False,
+        ),
+    ] = None,
+    on_bad_file: Annotated[
+        OnBadFile, typer.Option(help="Leave the whole day out, or land the rest of it.")
+    ] = OnBadFile.QUARANTINE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would land.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Land unchanged days again.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Land every ready day that is new or was rewritten."""
     asked = window(since, until)
+    chosen = selection(experiments, events)
+    wait_seconds = None if wait is None else parse_duration(wait, "--wait")
+    if wait_seconds is not None and asked.until is None:
+        asked = replace(asked, until=today_utc() - timedelta(days=1))
     export = source.open()
     for name in export.unknown_types:
         errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
     names = type_names(types)
     if dry_run:
-        result = PullResult(plan_pull(export, warehouse, names, asked, force=force))
+        plan = plan_pull(export, warehouse, names, asked, selection=chosen, force=force)
+        result = PullResult(plan)
     else:
         with progress() as bar:
             task = bar.add_task("landing days", total=None)
-            result = run_pull(
+            pull_once = partial(
+                run_pull,
                 export,
                 warehouse,
                 names,
                 asked,
+                selection=chosen,
                 force=force,
-                on_planned=lambda plan: bar.update(task, total=len(plan.to_land)),
+                skip_bad_files=on_bad_file is OnBadFile.SKIP,
+                on_planned=lambda plan: bar.reset(task, total=len(plan.to_land)),
                 on_landed=lambda _: bar.advance(task),
             )
+            result = pull_once() if wait_seconds is None else wait_and_pull(pull_once, wait_seconds)
     if as_json:
         print_json(_as_json(result, export, dry_run))
     else:
@@ -64,7 +110,7 @@ def _line(result: PullResult) -> str:
 def _dry_run_text(plan: Plan) -> str:
     lines = [
         f"would land {planned.day.export_type} of {planned.day.export_date} ({planned.reason}): "
-        f"{len(planned.day.files):,} files, {planned.day.byte_count:,} bytes"
+        f"{planned.day.file_count:,} files, {planned.day.byte_count:,} bytes"
         for planned in plan.to_land
     ]
     lines.append(
@@ -80,6 +126,11 @@ def _print_problems(result: PullResult) -> None:
             f"note: {export_type} holds columns that the specification does not have, "
             f"not landed: {shown(', '.join(sorted(names)))}"
         )
+    for export_type, export_date in result.awaited:
+        errors.print(
+            f"not ready: {export_type} of {export_date} is not at the source yet: "
+            "run the pull again later"
+        )
     for day in result.plan.not_ready:
         errors.print(
             f"not ready: {day.export_type} of {day.export_date} has no _SUCCESS yet: "
@@ -90,9 +141,11 @@ def _print_problems(result: PullResult) -> None:
     for day, bad in result.quarantined:
         for file, reason in bad.bad_files.items():
             errors.print(f"quarantined: {shown(file.key)}: {shown(reason)}")
+        is_landed = any(landed.unit == day.unit for landed in result.landed)
         errors.print(
-            f"not landed: {day.export_type} of {day.export_date} has "
-            f"{len(bad.bad_files)} bad files: ask the vendor to write the day again"
+            f"{'landed in part' if is_landed else 'not landed'}: {day.export_type} of "
+            f"{day.export_date} has {len(bad.bad_files)} bad files: "
+            "ask the vendor to write the day again"
         )
 
 
@@ -120,6 +173,7 @@ def _as_json(result: PullResult, export: Export, dry_run: bool) -> dict[str, Any
         "landed": units(landed),
         "unchanged": units(plan.unchanged + [day for _, day in plan.to_adopt]),
         "not_ready": units(plan.not_ready),
+        "absent": [{"type": name, "date": day} for name, day in result.awaited],
         "rewritten": units([day for day, _ in result.rewritten]),
         "quarantined": [
             {"key": file.key, "reason": reason}

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,12 +13,22 @@ from urllib.parse import unquote
 from loader.errors import ExitCode, LoaderError, shown
 from loader.export.access import Access
 from loader.export.folder import FolderStore
+from loader.export.integrity import CheckedDownloads
 from loader.export.s3 import open_s3
 from loader.export.selection import EVERYTHING, Selection
 from loader.export.store import ExportFile, ObjectStore, SourceChanged, is_hidden
 from loader.spec import TABLES
 
-__all__ = ["Export", "ExportDay", "ExportFile", "SourceChanged", "Unit", "open_export"]
+__all__ = [
+    "Export",
+    "ExportDay",
+    "ExportFile",
+    "ListedDay",
+    "SourceChanged",
+    "Unit",
+    "contents_fingerprint",
+    "open_export",
+]
 
 Unit = tuple[str, date]
 """What is fetched and replaced as a whole: (type, date)."""
@@ -46,27 +57,72 @@ class ExportDay:
     export_date: date
     is_ready: bool
     files: tuple[ExportFile, ...]
+    selection: Selection = EVERYTHING
+    """What was listed of it."""
 
     @property
     def unit(self) -> Unit:
         """The day's type and date."""
         return (self.export_type, self.export_date)
 
+    def only(self, files: Collection[ExportFile]) -> "ExportDay":
+        """The day with these of its files."""
+        return replace(self, files=tuple(sorted(files)))
+
+    def listed(self, bad_files: Collection[ExportFile] = ()) -> "ListedDay":
+        """The day without its files; `bad_files` are those that could not be landed before."""
+        return ListedDay(
+            self.export_type,
+            self.export_date,
+            self.selection,
+            self.is_ready,
+            self.fingerprint,
+            contents_fingerprint((file.key, file.size) for file in self.files),
+            len(self.files),
+            self.byte_count,
+            frozenset(bad_files).intersection(self.files),
+        )
+
     @property
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the sorted (key, size, etag): equal means nothing to do."""
-        rows = [[file.key, file.size, file.etag] for file in sorted(self.files)]
-        return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
-
-    @property
-    def contents(self) -> tuple[tuple[str, int], ...]:
-        """(key, size) of each file: what can be compared between two stores."""
-        return tuple((file.key, file.size) for file in self.files)
+        return _digest([[file.key, file.size, file.etag] for file in sorted(self.files)])
 
     @property
     def byte_count(self) -> int:
         """Size of all files together."""
         return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True)
+class ListedDay:
+    """A day as it was listed, without its files: those of a long history would fill the memory."""
+
+    export_type: str
+    export_date: date
+    selection: Selection
+    is_ready: bool
+    fingerprint: str
+    contents: str
+    """From `contents_fingerprint`."""
+    file_count: int
+    byte_count: int
+    suspects: frozenset[ExportFile] = frozenset()
+    """Files that could not be landed when they were last met, and are the same still."""
+
+    @property
+    def unit(self) -> Unit:
+        """The day's type and date."""
+        return (self.export_type, self.export_date)
+
+
+def contents_fingerprint(contents: Iterable[tuple[str, int]]) -> str:
+    """SHA-256, in hex, of the sorted (key, size): what can be compared between two stores."""
+    return _digest([list(pair) for pair in sorted(contents)])
+
+
+def _digest(rows: list[list[str | int | None]]) -> str:
+    return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()
 
 
 class Export:
@@ -78,6 +134,7 @@ class Export:
     def __init__(self, store: ObjectStore, type_names: list[str]):
         """`store` is at the folder that holds the `type=` folders, `type_names` are their names."""
         self._store = store
+        self._downloads = CheckedDownloads(store)
         self.identity = store.identity
         self.unknown_types = tuple(sorted(name for name in type_names if name not in TABLES))
 
@@ -103,8 +160,11 @@ class Export:
             is_ready = SUCCESS_NAME in names
             asked_for = [name for name in below if selection.includes_folder(export_type, name)]
             listed = [file for name in asked_for for file in self._store.files(f"{folder}{name}/")]
-        files = [file for file in listed if not _is_hidden(file.key.removeprefix(folder))]
-        return ExportDay(export_type, export_date, is_ready, tuple(sorted(files)))
+        # By key: a page of a listing may name a file that the page before named.
+        files = {file.key: file for file in listed if not _is_hidden(file.key.removeprefix(folder))}
+        return ExportDay(
+            export_type, export_date, is_ready, tuple(sorted(files.values())), selection
+        )
 
     def download(self, file: ExportFile, path: Path) -> None:
         """Copy one listed file to `path`, in a folder that is there.
@@ -112,7 +172,7 @@ class Export:
         Raises SourceChanged when the file was replaced, is gone or has another length than listed;
         no error leaves a part of a file behind.
         """
-        self._store.download(file, path)
+        self._downloads.download(file, path)
 
 
 def open_export(source: str, access: Access = DEFAULT_ACCESS) -> Export:

@@ -26,6 +26,13 @@ class Selection:
     experiments: frozenset[str] = frozenset()
     events: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, export_type: str, names: frozenset[str]) -> "Selection":
+        """These names of one type; an empty set is the whole type."""
+        if export_type == spec.DECISIONS.export_type:
+            return cls(experiments=names)
+        return cls(events=names)
+
     def names(self, export_type: str) -> frozenset[str]:
         """The names asked for of one type; empty where the whole type is."""
         return self.experiments if export_type == spec.DECISIONS.export_type else self.events

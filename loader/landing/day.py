@@ -1,7 +1,7 @@
 """Lands one day of one type: one transaction, all of it or nothing."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from loader.errors import ExitCode, LoaderError
 from loader.export.layout import ExportDay, ExportFile
 from loader.landing.footers import BadFile, Footer, read_footer
 from loader.landing.spool import file_id
-from loader.landing.warehouse import create_tables, is_disk_full, open_warehouse
+from loader.landing.warehouse import CONFIG, create_tables, is_disk_full, open_warehouse
 
 
 class BadDay(Exception):
@@ -30,6 +30,13 @@ class FetchedDay:
     day: ExportDay
     paths: dict[ExportFile, Path]
     footers: dict[ExportFile, Footer]
+    bad_files: dict[ExportFile, str]
+    """Files that are left out, each with what is wrong with it."""
+
+    def without(self, bad_files: dict[ExportFile, str]) -> "FetchedDay":
+        """The day without these files."""
+        footers = {file: found for file, found in self.footers.items() if file not in bad_files}
+        return replace(self, footers=footers, bad_files=self.bad_files | bad_files)
 
     @property
     def unknown_columns(self) -> tuple[str, ...]:
@@ -37,8 +44,15 @@ class FetchedDay:
         return tuple(sorted({name for f in self.footers.values() for name in f.unknown_columns}))
 
 
-def check_day(day: ExportDay, paths: dict[ExportFile, Path]) -> FetchedDay:
-    """Reads every footer of a fetched day.
+def check_day(
+    day: ExportDay, paths: dict[ExportFile, Path], *, skip_bad_files: bool = False
+) -> FetchedDay:
+    """Reads every footer of a fetched day, and compares its pages with their checksums.
+
+    Args:
+        day: The day as listed.
+        paths: Where each of its files is.
+        skip_bad_files: Leave bad files out instead of refusing the day.
 
     Raises:
         BadDay: With every file that does not hold what the specification says.
@@ -51,9 +65,20 @@ def check_day(day: ExportDay, paths: dict[ExportFile, Path]) -> FetchedDay:
             footers[file] = read_footer(path, table)
         except BadFile as error:
             bad_files[file] = str(error)
-    if bad_files:
+    if bad_files and not skip_bad_files:
         raise BadDay(bad_files)
-    return FetchedDay(day, paths, footers)
+    return FetchedDay(day, paths, footers, bad_files)
+
+
+def check_readable(fetched: FetchedDay) -> None:
+    """Reads every row of a fetched day.
+
+    Raises:
+        BadDay: With every file whose rows cannot be read although its footer can.
+    """
+    with duckdb.connect(config=CONFIG) as connection:
+        if bad_files := _unreadable_files(connection, fetched):
+            raise BadDay(bad_files)
 
 
 def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> ledger.LandedDay:
@@ -63,7 +88,7 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
         warehouse: The DuckDB file.
         fetched: The day, from `check_day`.
         source: Identity of the store it came from.
-        reason: `new`, `changed` or `forced`.
+        reason: `new`, `changed`, `widened` or `forced`.
 
     Raises:
         BadDay: The rows of a file cannot be read although its footer can.
@@ -88,6 +113,7 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
                     ledger.LandedFile(file, file_id(file), footer.row_count)
                     for file, footer in fetched.footers.items()
                 ],
+                bad_files=fetched.bad_files,
                 seconds=time.monotonic() - started,
                 landed_at=datetime.now(UTC).replace(tzinfo=None),
             )
@@ -96,7 +122,7 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
             _rollback(connection)
             if is_disk_full(error):
                 raise
-            raise _explain(connection, error, table, fetched) from error
+            raise _explain(connection, error, fetched) from error
         except BaseException:
             _rollback(connection)
             raise
@@ -152,7 +178,6 @@ def _insert_rows(
 def _explain(
     connection: duckdb.DuckDBPyConnection,
     error: duckdb.Error,
-    table: spec.Table,
     fetched: FetchedDay,
 ) -> Exception:
     """What a failed transaction means: too little memory, or files that cannot be read."""
@@ -162,22 +187,29 @@ def _explain(
             "close other programs and run the pull again",
             ExitCode.TRANSIENT,
         )
+    bad_files = _unreadable_files(connection, fetched)
+    return BadDay(bad_files) if bad_files else error
+
+
+def _unreadable_files(
+    connection: duckdb.DuckDBPyConnection, fetched: FetchedDay
+) -> dict[ExportFile, str]:
+    """Files whose rows cannot be read, each with the reason."""
     bad_files = {}
-    for file, path in fetched.paths.items():
-        expressions = fetched.footers[file].expressions
+    for file, footer in fetched.footers.items():
         try:
             connection.execute(
                 f"""
                 select max(hash(columns(*))) from (
-                    select {", ".join(expressions)}
+                    select {", ".join(footer.expressions)}
                     from read_parquet($1, hive_partitioning = false)
                 )
                 """,
-                [str(path)],
+                [str(fetched.paths[file])],
             ).fetchall()
         except duckdb.Error as reason:
             bad_files[file] = str(reason).splitlines()[0]
-    return BadDay(bad_files) if bad_files else error
+    return bad_files
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:

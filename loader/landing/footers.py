@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loader import spec
+from loader.landing.page_checksums import BadPage, check_pages
 
 READER_COLUMNS = {"filename", "file_row_number"}
 """Columns that DuckDB's reader adds: it refuses a file that has one of its own."""
@@ -30,19 +31,22 @@ class Footer:
 
 
 def read_footer(path: Path, table: spec.Table) -> Footer:
-    """Reads one file's footer and checks it against `table`.
+    """Reads one file's footer, checks it against `table`, and its pages against their checksums.
 
     Raises:
-        BadFile: The file is no Parquet, lacks a required column, or holds one in a type that cannot
-            become the specification's without loss.
+        BadFile: The file is no Parquet, is damaged, lacks a required column, or holds one in a type
+            that cannot become the specification's without loss.
     """
     with path.open("rb") as source:  # a spool that cannot be read is no bad file
         try:
             file = pq.ParquetFile(source)
             row_count = file.metadata.num_rows
             schema = file.schema_arrow
+            check_pages(source, file.metadata)
         except (pa.ArrowException, OSError) as error:
             raise BadFile(f"not a readable Parquet file ({_first_line(error)})") from error
+        except BadPage as error:
+            raise BadFile(str(error)) from error
     types = {field.name: field.type for field in schema}
     # DuckDB does not see letter case: of two such columns it would read the wrong one.
     if len({name.lower() for name in types}) != len(schema):

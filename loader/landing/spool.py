@@ -4,16 +4,12 @@ import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from typing import TextIO
 
 from loader.errors import ExitCode, LoaderError, shown
-from loader.export.layout import Export, ExportDay, ExportFile
-
-DOWNLOADS_AT_ONCE = 16
+from loader.export.layout import ExportFile, Unit
 
 
 @contextmanager
@@ -49,44 +45,16 @@ def file_id(file: ExportFile) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def fetch_day(
-    export: Export, day: ExportDay, spool: Path, is_given_up: Event
-) -> dict[ExportFile, Path]:
-    """Downloads a day into the spool; files are named by their id, for keys hold any character.
-
-    Args:
-        export: The source.
-        day: The day as listed.
-        spool: From `open_spool`.
-        is_given_up: Once set, no further download begins and the day is incomplete.
-
-    Raises:
-        SourceChanged: A file is no longer what was listed.
-        LoaderError: The source cannot be read.
-    """
-    folder = _day_folder(spool, day)
-    folder.mkdir()
-    paths = {file: folder / f"{file_id(file)}.parquet" for file in day.files}
-    has_failed = Event()
-
-    def download(file: ExportFile, path: Path) -> None:
-        if is_given_up.is_set() or has_failed.is_set():
-            return
-        try:
-            export.download(file, path)
-        except BaseException:
-            has_failed.set()  # at once: whoever waits for the results may be far behind
-            raise
-
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as downloads:
-        for done in [downloads.submit(download, *pair) for pair in paths.items()]:
-            done.result()
-    return paths
+def spool_path(spool: Path, unit: Unit, file: ExportFile) -> Path:
+    """Where a file waits, in its day's folder; named by its id, for keys hold any character."""
+    folder = _day_folder(spool, unit)
+    folder.mkdir(exist_ok=True)
+    return folder / f"{file_id(file)}.parquet"
 
 
-def empty_spool(spool: Path, day: ExportDay) -> None:
+def empty_spool(spool: Path, unit: Unit) -> None:
     """Removes a day's files from the spool."""
-    shutil.rmtree(_day_folder(spool, day), ignore_errors=True)
+    shutil.rmtree(_day_folder(spool, unit), ignore_errors=True)
 
 
 def _open_lock(warehouse: Path) -> TextIO:
@@ -101,5 +69,6 @@ def _open_lock(warehouse: Path) -> TextIO:
         ) from error
 
 
-def _day_folder(spool: Path, day: ExportDay) -> Path:
-    return spool / f"{day.export_type}-{day.export_date}"
+def _day_folder(spool: Path, unit: Unit) -> Path:
+    export_type, export_date = unit
+    return spool / f"{export_type}-{export_date}"

@@ -1,5 +1,7 @@
 """The DuckDB file: opened only while it is read or written, and closed at once."""
 
+import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,10 +12,12 @@ import duckdb
 from loader import ledger, spec
 from loader.errors import ExitCode, LoaderError, shown
 
-LOCK_WAIT_SECONDS = 30.0
-"""How long a database that another process holds is waited for."""
+LOCK_WAIT_SECONDS = 600.0
+"""How long a database that another process holds is waited for: a `dbt build` takes minutes."""
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+log = logging.getLogger(__name__)
+
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Readers on DuckDB 1.x must be able to open the file.
     "storage_compatibility_version": "v1.4.0",
     # Nothing is ever fetched from an extension repository.
@@ -106,30 +110,44 @@ def no_disk_space(path: Path) -> LoaderError:
 
 
 def _connect(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
+    is_told = False
     while True:
         try:
             if not read_only and not path.exists():
                 _create(path.resolve())
-            return duckdb.connect(path, read_only=read_only, config=_CONFIG)
+            return duckdb.connect(path, read_only=read_only, config=CONFIG)
         except duckdb.Error as error:
             message = str(error)
-            if ("lock" in message and "Conflicting" in message) or "Could not set lock" in message:
-                if time.monotonic() > deadline:
-                    raise LoaderError(
-                        f"the warehouse {shown(str(path))} is in use by another process "
-                        "(dbt, a notebook?): close it and run the command again",
-                        ExitCode.DATABASE_IN_USE,
-                    ) from error
-                time.sleep(0.2)
-                continue
-            if is_disk_full(error):
-                raise
-            raise LoaderError(
-                f"cannot open the warehouse {shown(str(path))} "
-                f"({shown(message.splitlines()[0])}): "
-                "give a DuckDB file, or a path where one can be created, with --warehouse",
-                ExitCode.USAGE,
-            ) from error
+            if not _is_in_use(message):
+                if is_disk_full(error):
+                    raise
+                raise LoaderError(
+                    f"cannot open the warehouse {shown(str(path))} "
+                    f"({shown(message.splitlines()[0])}): "
+                    "give a DuckDB file, or a path where one can be created, with --warehouse",
+                    ExitCode.USAGE,
+                ) from error
+            held = f"the warehouse {shown(str(path))} is in use by {_holder(message)}"
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise LoaderError(
+                    f"{held}: close it and run the command again", ExitCode.DATABASE_IN_USE
+                ) from error
+            if not is_told:
+                log.info("%s; waiting up to %.0f seconds for it", held, remaining)
+                is_told = True
+            time.sleep(0.2)
+
+
+def _is_in_use(message: str) -> bool:
+    return ("lock" in message and "Conflicting" in message) or "Could not set lock" in message
+
+
+def _holder(message: str) -> str:
+    """Who holds the database, as far as DuckDB can tell."""
+    found = re.search(r"PID (\d+)", message)
+    process = f"process {found[1]}" if found else "another process"
+    return f"{process} (dbt, a notebook?)"
 
 
 def _create(path: Path) -> None:
@@ -139,7 +157,7 @@ def _create(path: Path) -> None:
     """
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
-    duckdb.connect(unfinished, config=_CONFIG).close()
+    duckdb.connect(unfinished, config=CONFIG).close()
     unfinished.rename(path)
 
 

@@ -4,16 +4,20 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Event, Lock
 from typing import Any, TypeVar
+
+import pytest
 
 import loader.pull
 from loader import ledger, spec
 from loader.export.access import Access
-from loader.export.layout import Export, Unit, open_export
+from loader.export.layout import Export, ExportFile, Unit, open_export
 from loader.landing.spool import open_spool
 from loader.landing.warehouse import open_warehouse
 from loader.ledger import LandedDay
-from loader.pull import Plan, PullResult, Window, plan_pull, run_pull
+from loader.plan import Plan, Window, plan_pull
+from loader.pull import PullResult, run_pull
 from tests.models.histories import Row, State, landed_rows
 
 FIRST = date(2024, 2, 27)
@@ -150,6 +154,26 @@ def _asked(
 ) -> Answer:
     export = open_export(str(source), Access(endpoint_url=endpoint_url))
     return ask(export, warehouse, list(types), window, force=force)
+
+
+def while_downloading(
+    monkeypatch: pytest.MonkeyPatch, unit: Unit, change: Callable[[], object]
+) -> None:
+    """Has `change` happen when the first file of a day is asked for, after the day was listed."""
+    download = Export.download
+    export_type, export_date = unit
+    has_changed = Event()
+
+    def change_and_download(export: Export, file: ExportFile, path: Path) -> None:
+        if file.key.startswith(f"type={export_type}/date={export_date}/"):
+            with lock:
+                if not has_changed.is_set():
+                    has_changed.set()
+                    change()
+        download(export, file, path)
+
+    lock = Lock()
+    monkeypatch.setattr(Export, "download", change_and_download)
 
 
 def landed_units(result: PullResult) -> list[Unit]:

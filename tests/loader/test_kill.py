@@ -17,7 +17,7 @@ from loader.demo import write_export
 from loader.errors import ExitCode
 from loader.export.layout import Unit, open_export
 from loader.landing.warehouse import open_warehouse
-from loader.pull import read_ledger
+from loader.plan import read_ledger
 from tests.loader.exports import Contents, beside, pull, query, staged
 
 SEED = random.SystemRandom().randrange(2**32)

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from loader.errors import ExitCode, LoaderError
 from loader.export import layout
 from loader.export.access import Access
-from loader.export.layout import Export, ExportDay, ExportFile, open_export
+from loader.export.layout import (
+    Export,
+    ExportDay,
+    ExportFile,
+    contents_fingerprint,
+    open_export,
+)
 from tests.loader.s3_server import S3Export
 
 DAY = date(2026, 1, 2)
@@ -137,8 +143,9 @@ class TestFingerprint:
     def test_contents_and_byte_count(self) -> None:
         files = (ExportFile("a", 1, "x"), ExportFile("b", 2, "y"))
         day = ExportDay("events", DAY, True, files)
-        assert day.contents == (("a", 1), ("b", 2))
-        assert day.byte_count == 3
+        assert day.listed().contents == contents_fingerprint([("b", 2), ("a", 1)])
+        assert day.listed().contents != contents_fingerprint([("b", 2), ("a", 2)])
+        assert (day.byte_count, day.listed().byte_count, day.listed().file_count) == (3, 3, 2)
 
     @given(
         st.lists(

@@ -12,10 +12,10 @@ import pytest
 
 from loader.demo import write_export
 from loader.errors import ExitCode, LoaderError
-from loader.export.layout import open_export
+from loader.export.layout import Unit, open_export
 from loader.landing import warehouse as warehouse_module
 from loader.landing.spool import open_spool
-from loader.pull import Window, plan_pull
+from loader.plan import Window, plan_pull
 from tests.loader.exports import (
     BOTH_TYPES,
     EVERYTHING,
@@ -34,6 +34,7 @@ from tests.loader.exports import (
     query,
     run_plan,
     staged,
+    while_downloading,
 )
 from tests.models.histories import State, history, landed_rows, write_state
 
@@ -437,41 +438,62 @@ class TestDryRun:
 
 
 class TestSourceChangesMeanwhile:
-    def land_after(self, folder: Path, warehouse: Path, before: State, after: State) -> None:
-        """Plans from one state; the source is another one when it is downloaded."""
-        export = open_export(str(write_state(folder, before)))
-        planned = plan_pull(export, warehouse, list(BOTH_TYPES), EVERYTHING)
-        write_state(folder, after)
+    def land_after(
+        self,
+        folder: Path,
+        warehouse: Path,
+        after: State,
+        unit: Unit,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Lands a few days; while one of them is downloaded, the source becomes another one."""
+        before = few_days()
+        root = write_state(folder, before)
+        with monkeypatch.context() as patch:
+            while_downloading(patch, unit, lambda: write_state(folder, after))
+            result = pull(root, warehouse)
 
-        result = run_plan(planned, export, warehouse)
-
-        changed = [unit for unit in before if before[unit] != after.get(unit)]
         assert result.exit_code == ExitCode.TRANSIENT
-        assert [found.unit for found, _ in result.rewritten] == changed
+        assert [found.unit for found, _ in result.rewritten] == [unit]
         assert all(str(why).endswith("run the pull again") for _, why in result.rewritten)
-        others = {unit: files for unit, files in before.items() if unit not in changed}
-        assert staged(warehouse) == expected(others)
+        del before[unit]
+        assert staged(warehouse) == expected(before)
         write_and_pull(folder, warehouse, after)
 
-    def test_a_file_is_replaced(self, folder: Path, warehouse: Path) -> None:
+    def test_a_file_is_replaced(
+        self, folder: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         after = few_days() | decisions_of(day(1), decision("x", day(1)))
-        self.land_after(folder, warehouse, few_days(), after)
+        self.land_after(folder, warehouse, after, ("decisions", day(1)), monkeypatch)
 
-    def test_a_file_is_added(self, folder: Path, warehouse: Path) -> None:
+    def test_a_file_is_added(
+        self, folder: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         # Every listed file is still there: only the second listing shows it.
         after = few_days()
         after[("events", day(0))] = [
             *after[("events", day(0))],
             *conversions_of(day(0), conversion("x"), part="part-2")[("events", day(0))],
         ]
-        self.land_after(folder, warehouse, few_days(), after)
+        self.land_after(folder, warehouse, after, ("events", day(0)), monkeypatch)
 
-    def test_a_file_is_gone(self, folder: Path, warehouse: Path) -> None:
+    def test_a_file_is_gone(
+        self, folder: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         after = few_days()
         after[("events", day(2))] = after[("events", day(2))][:1]
-        self.land_after(folder, warehouse, few_days(), after)
+        self.land_after(folder, warehouse, after, ("events", day(2)), monkeypatch)
 
-    def test_the_mark_is_gone(self, folder: Path, warehouse: Path) -> None:
+    def test_the_mark_is_gone(
+        self, folder: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        root = write_state(folder, few_days(1))
+        mark = root / f"type=events/date={day(0)}/_SUCCESS"
+        while_downloading(monkeypatch, ("events", day(0)), mark.unlink)
+        assert pull(root, warehouse, types=("events",)).exit_code == ExitCode.TRANSIENT
+        assert not warehouse.exists()
+
+    def test_the_mark_is_gone_after_the_plan(self, folder: Path, warehouse: Path) -> None:
         root = write_state(folder, few_days(1))
         export = open_export(str(root))
         planned = plan_pull(export, warehouse, ["events"], EVERYTHING)
@@ -479,6 +501,16 @@ class TestSourceChangesMeanwhile:
 
         assert run_plan(planned, export, warehouse).exit_code == ExitCode.TRANSIENT
         assert not warehouse.exists()
+
+    def test_a_day_changed_after_the_plan_is_landed_as_it_is_now(
+        self, folder: Path, warehouse: Path
+    ) -> None:
+        export = open_export(str(write_state(folder, few_days())))
+        planned = plan_pull(export, warehouse, list(BOTH_TYPES), EVERYTHING)
+        after = few_days() | decisions_of(day(1), decision("x", day(1)))
+        write_state(folder, after)
+        assert run_plan(planned, export, warehouse).exit_code == ExitCode.DONE
+        assert staged(warehouse) == expected(after)
 
 
 class TestOneAtATime:

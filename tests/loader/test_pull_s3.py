@@ -11,9 +11,9 @@ from loader.errors import ExitCode, LoaderError
 from loader.export.access import Access
 from loader.export.layout import open_export
 from loader.landing.spool import open_spool
-from loader.pull import PullResult, plan_pull
+from loader.plan import plan_pull
+from loader.pull import PullResult
 from tests.loader.exports import (
-    BOTH_TYPES,
     EVERYTHING,
     beside,
     conversion,
@@ -29,6 +29,7 @@ from tests.loader.exports import (
     query,
     run_plan,
     staged,
+    while_downloading,
 )
 from tests.loader.s3_server import S3Export
 from tests.models.histories import State, history, parquet_bytes, write_state
@@ -212,21 +213,20 @@ def test_a_busy_server_is_asked_again(
 
 
 def test_a_file_replaced_after_the_listing_waits_for_the_next_pull(
-    s3_export: S3Export, tmp_path: Path, warehouse: Path
+    s3_export: S3Export, tmp_path: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(s3_export, tmp_path / "export", few_days())
-    export = open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
-    planned = plan_pull(export, warehouse, list(BOTH_TYPES), EVERYTHING)
+    unit = ("decisions", day(1))
     state = few_days()
-    state[("decisions", day(1))][0][1][0]["revision"] = "71"  # the size stays
-    replace_day(s3_export, {("decisions", day(1)): state[("decisions", day(1))]})
-
-    result = run_plan(planned, export, warehouse)
+    state[unit][0][1][0]["revision"] = "71"  # the size stays
+    with monkeypatch.context() as patch:
+        while_downloading(patch, unit, lambda: replace_day(s3_export, {unit: state[unit]}))
+        result = pull_s3(s3_export, warehouse)
 
     assert result.exit_code == ExitCode.TRANSIENT
-    assert [found.unit for found, _ in result.rewritten] == [("decisions", day(1))]
+    assert [found.unit for found, _ in result.rewritten] == [unit]
     others = few_days()
-    del others[("decisions", day(1))]
+    del others[unit]
     assert staged(warehouse) == expected(others)
 
     assert pull_s3(s3_export, warehouse).exit_code == ExitCode.DONE
@@ -234,16 +234,15 @@ def test_a_file_replaced_after_the_listing_waits_for_the_next_pull(
 
 
 def test_a_file_deleted_after_the_listing_waits_for_the_next_pull(
-    s3_export: S3Export, tmp_path: Path, warehouse: Path
+    s3_export: S3Export, tmp_path: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(s3_export, tmp_path / "export", few_days(1))
-    export = open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
-    planned = plan_pull(export, warehouse, list(BOTH_TYPES), EVERYTHING)
+    unit = ("events", day(0))
     state = few_days(1)
-    gone, _ = state[("events", day(0))].pop()
-    s3_export.delete(gone)
-
-    assert run_plan(planned, export, warehouse).exit_code == ExitCode.TRANSIENT
+    gone, _ = state[unit].pop()
+    with monkeypatch.context() as patch:
+        while_downloading(patch, unit, lambda: s3_export.delete(gone))
+        assert pull_s3(s3_export, warehouse).exit_code == ExitCode.TRANSIENT
     assert pull_s3(s3_export, warehouse).exit_code == ExitCode.DONE
     assert staged(warehouse) == expected(state)
 
@@ -251,7 +250,7 @@ def test_a_file_deleted_after_the_listing_waits_for_the_next_pull(
 def test_keys_that_expire_half_way_keep_what_is_landed(
     s3_export: S3Export, tmp_path: Path, warehouse: Path
 ) -> None:
-    upload(s3_export, tmp_path / "export", few_days())
+    upload(s3_export, tmp_path / "export", few_days(9))
     export = open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
     planned = plan_pull(export, warehouse, ["events"], EVERYTHING)
     landed = []
@@ -266,7 +265,7 @@ def test_keys_that_expire_half_way_keep_what_is_landed(
 
     assert refused.value.exit_code == ExitCode.CREDENTIALS
     assert "expired" in str(refused.value)
-    assert 1 <= len(landed) < 3
+    assert 1 <= len(landed) < 9
     assert len(query(warehouse, "from optimizely_ledger.days")) == len(landed)
     assert beside(warehouse) == {"w.duckdb"}
     with open_spool(warehouse):
@@ -274,7 +273,7 @@ def test_keys_that_expire_half_way_keep_what_is_landed(
 
     s3_export.rules.faults.clear()
     assert pull_s3(s3_export, warehouse).exit_code == ExitCode.DONE
-    assert staged(warehouse) == expected(few_days())
+    assert staged(warehouse) == expected(few_days(9))
 
 
 def test_moving_to_a_folder_adopts_and_sees_rewrites(

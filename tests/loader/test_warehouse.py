@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 import duckdb
 import pytest
@@ -12,8 +11,9 @@ import pytest
 from loader import ledger
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import open_export
-from loader.landing.day import BadDay, FetchedDay, check_day, land_day
-from loader.landing.spool import fetch_day, open_spool
+from loader.landing.day import BadDay, FetchedDay, land_day
+from loader.landing.fetch import Fetcher
+from loader.landing.spool import open_spool
 from tests.loader.exports import day, decision, decisions_of, everything, few_days, pull
 from tests.models.histories import write_state
 
@@ -31,8 +31,8 @@ def rewritten(tmp_path: Path, warehouse: Path) -> Iterator[FetchedDay]:
     state = few_days() | decisions_of(day(1), decision("x", day(1)))
     export = open_export(str(write_state(tmp_path / "export", state)))
     found = export.day("decisions", day(1))
-    with open_spool(warehouse) as spool:
-        yield check_day(found, fetch_day(export, found, spool, Event()))
+    with open_spool(warehouse) as spool, Fetcher(export, spool) as fetcher:
+        yield fetcher.fetched([found.listed()])
 
 
 @contextmanager

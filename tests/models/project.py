@@ -13,7 +13,8 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from loader.export.layout import open_export
 from loader.landing.warehouse import open_warehouse
-from loader.pull import PullResult, Window, run_pull
+from loader.plan import Window
+from loader.pull import PullResult, run_pull
 from loader.spec import TABLES
 
 ROOT = Path(__file__).parents[2]

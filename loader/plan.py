@@ -1,0 +1,178 @@
+"""Compares the source with the ledger: what a pull has to do."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from loader import ledger
+from loader.export.layout import Export, ExportFile, ListedDay, Unit
+from loader.export.selection import EVERYTHING, Selection
+from loader.landing.warehouse import open_warehouse
+
+OVERLAP = timedelta(days=3)
+"""Without --since a pull starts this long before the newest landed day: days get rewritten."""
+
+LISTINGS_AT_ONCE = 8
+
+Landed = TypeVar("Landed")
+"""What the ledger says of a day."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The days asked for, both ends included; None means no limit."""
+
+    since: date | None = None
+    until: date | None = None
+
+    def __contains__(self, day: date) -> bool:
+        return (self.since is None or day >= self.since) and (
+            self.until is None or day <= self.until
+        )
+
+
+@dataclass(frozen=True)
+class PlannedDay:
+    """A day that is to be landed, and why: `new`, `changed`, `widened` or `forced`."""
+
+    day: ListedDay
+    reason: str
+
+
+@dataclass
+class Plan:
+    """What a pull would do."""
+
+    to_land: list[PlannedDay] = field(default_factory=list)
+    to_adopt: list[tuple[ledger.LandedDay, ListedDay]] = field(default_factory=list)
+    unchanged: list[ListedDay] = field(default_factory=list)
+    not_ready: list[ListedDay] = field(default_factory=list)
+    absent: list[Unit] = field(default_factory=list)
+    """The last day of the window, of each type that has no folder for it yet."""
+
+
+def read_ledger(warehouse: Path) -> dict[Unit, ledger.LandedDay]:
+    """All landed days; empty where the warehouse does not exist yet."""
+    return _read(warehouse, ledger.landed_days)
+
+
+def read_quarantined(warehouse: Path) -> dict[Unit, set[ExportFile]]:
+    """The bad files that were met, by day; empty where the warehouse does not exist yet."""
+    return _read(warehouse, ledger.quarantined_files)
+
+
+def plan_pull(
+    export: Export,
+    warehouse: Path,
+    export_types: list[str],
+    window: Window,
+    *,
+    selection: Selection = EVERYTHING,
+    force: bool = False,
+) -> Plan:
+    """Lists the source and compares it with the ledger; changes nothing.
+
+    Args:
+        export: The source.
+        warehouse: The DuckDB file; it need not exist.
+        export_types: Types to look at.
+        window: Days to look at. Without `since`, from three days before each type's newest landed
+            day.
+        selection: Experiments and events to look at. What is landed of a day never shrinks by it:
+            a day landed whole stays whole, and one landed in part is widened.
+        force: Land every ready day again, changed or not.
+    """
+    landed = read_ledger(warehouse)
+    plan = Plan()
+    units = _units(export, export_types, window, landed, plan)
+    quarantined = read_quarantined(warehouse)
+    moved: list[tuple[ledger.LandedDay, ListedDay]] = []
+
+    def look(unit: Unit) -> ListedDay:
+        wanted = selection_of(unit, landed.get(unit), selection)
+        return export.day(*unit, wanted).listed(quarantined.get(unit, ()))
+
+    with ThreadPoolExecutor(LISTINGS_AT_ONCE) as listings:
+        for day in listings.map(look, units):
+            known = landed.get(day.unit)
+            if not day.is_ready:
+                plan.not_ready.append(day)
+            elif known is None:
+                plan.to_land.append(PlannedDay(day, "new"))
+            elif force:
+                plan.to_land.append(PlannedDay(day, "forced"))
+            elif known.names != day.selection.names(day.export_type):
+                plan.to_land.append(PlannedDay(day, "widened"))
+            elif known.source != export.identity:
+                moved.append((known, day))
+            elif known.fingerprint == day.fingerprint:
+                plan.unchanged.append(day)
+            else:
+                plan.to_land.append(PlannedDay(day, "changed"))
+    if moved:
+        _plan_moved(plan, moved, warehouse)
+    return plan
+
+
+def selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) -> Selection:
+    """What has to be listed of a day: what is asked for, and what is landed of it already."""
+    export_type, _ = unit
+    names = asked.names(export_type)
+    if known is not None and names:
+        names = names | known.names if known.names else frozenset()
+    return Selection.of(export_type, names)
+
+
+def _read(
+    warehouse: Path, read: Callable[[duckdb.DuckDBPyConnection], dict[Unit, Landed]]
+) -> dict[Unit, Landed]:
+    if not warehouse.exists():
+        return {}
+    with open_warehouse(warehouse, read_only=True) as connection:
+        return read(connection)
+
+
+def _plan_moved(
+    plan: Plan, moved: list[tuple[ledger.LandedDay, ListedDay]], warehouse: Path
+) -> None:
+    """Days landed from another store: ETags cannot be compared, so key and size decide."""
+    with open_warehouse(warehouse, read_only=True) as connection:
+        for known, day in moved:
+            if ledger.landed_contents(connection, known.unit) == day.contents:
+                plan.to_adopt.append((known, day))
+            else:
+                plan.to_land.append(PlannedDay(day, "changed"))
+    plan.to_land.sort(key=lambda planned: (planned.day.export_date, planned.day.export_type))
+
+
+def _units(
+    export: Export,
+    export_types: list[str],
+    window: Window,
+    landed: dict[Unit, ledger.LandedDay],
+    plan: Plan,
+) -> list[Unit]:
+    """Every day of the window at the source, oldest first; absent ones go to the plan."""
+    units = []
+    for export_type in export_types:
+        asked_for = _default_since(export_type, window, landed)
+        dates = [day for day in export.dates(export_type) if day in asked_for]
+        units += [(export_type, day) for day in dates]
+        if window.until is not None and window.until not in dates:
+            plan.absent.append((export_type, window.until))
+    return sorted(units, key=lambda unit: (unit[1], unit[0]))
+
+
+def _default_since(
+    export_type: str, window: Window, landed: dict[Unit, ledger.LandedDay]
+) -> Window:
+    """The window with its default start: some days before the newest landed one of this type."""
+    dates = [landed_date for landed_type, landed_date in landed if landed_type == export_type]
+    if window.since is not None or not dates:
+        return window
+    return Window(max(dates) - OVERLAP, window.until)
