@@ -60,9 +60,9 @@ def check_day(
     table = spec.TABLES[day.export_type]
     footers: dict[ExportFile, Footer] = {}
     bad_files: dict[ExportFile, str] = {}
-    for file, path in paths.items():
+    for file in day.files:
         try:
-            footers[file] = read_footer(path, table)
+            footers[file] = read_footer(paths[file], table)
         except BadFile as error:
             bad_files[file] = str(error)
     if bad_files and not skip_bad_files:

@@ -102,7 +102,7 @@ class Fetcher:
             # One bad file keeps its whole day from landing: it is looked at before the others.
             paths = self._download(day, suspects)
             check_readable(check_day(day.only(suspects), paths))
-        paths |= self._download(day, set(day.files).difference(paths))
+        paths |= self._download(day, [file for file in day.files if file not in paths])
         fetched = check_day(day, paths, skip_bad_files=self._skip_bad_files)
         if self._export.day(*listed.unit, listed.selection) != day:
             raise SourceChanged(f"{name} was rewritten while it was downloaded: run the pull again")

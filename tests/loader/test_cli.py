@@ -57,8 +57,8 @@ class TestRefused:
         assert "give --source or set OPTIMIZELY_E3_SOURCE" in loader.refused("pull", *source)
 
     def test_unknown_option(self, loader: Command) -> None:
-        line = loader.refused("pull", "--colour", "3")
-        assert line == "error: No such option: --colour: see loader --help"
+        line = loader.refused("pull", "--zzz", "3")
+        assert line == "error: No such option: --zzz: see loader --help"
 
     def test_unknown_command(self, loader: Command) -> None:
         assert "No such command 'push'" in loader.refused("push")

@@ -213,7 +213,7 @@ class TestDownloadsGivenUp:
     def test_of_the_next_day_when_this_one_fails(
         self, tmp_path: Path, error: type[BaseException] | BaseException
     ) -> None:
-        store = ManyFiles(0.02)
+        store = ManyFiles(0.2)
 
         def fail(_: object) -> None:
             raise error
