@@ -18,8 +18,8 @@ from loader.interrupts import finishing_first
 from loader.landing.day import BadDay, FetchedDay, land_day
 from loader.landing.fetch import Fetcher
 from loader.landing.spool import open_spool
-from loader.landing.warehouse import create_tables, open_warehouse
-from loader.plan import Plan, PlannedDay, Window, plan_pull, read_ledger
+from loader.landing.warehouse import bring_up_to_date, create_tables, open_warehouse
+from loader.plan import Plan, PlannedDay, Window, plan_pull
 
 POLL_SECONDS = 60.0
 """Time between two looks at a source that is waited for."""
@@ -86,7 +86,7 @@ def run_pull(
     Raises:
         LoaderError: The source or the warehouse cannot be used; days landed so far are kept.
     """
-    read_ledger(warehouse)  # a file that is no warehouse is refused before anything is made
+    bring_up_to_date(warehouse)  # a file that is no warehouse is refused before anything is made
     # The plan is made while the spool is held: no other pull can land in between.
     with open_spool(warehouse) as spool:
         plan = plan_pull(export, warehouse, export_types, window, selection=selection, force=force)

@@ -77,6 +77,26 @@ LINEAGE_COLUMNS = {
 }
 """Columns the loader adds: day, hash of the file's key, row number in the file (from 0), load."""
 
+NAME_TABLES = {
+    "experiment_names": {
+        "experiment_id": "VARCHAR",
+        "project_id": "VARCHAR",
+        "experiment_name": "VARCHAR",
+        "experiment_key": "VARCHAR",
+        "status": "VARCHAR",
+        "fetched_at": "TIMESTAMP",
+    },
+    "variation_names": {
+        "experiment_id": "VARCHAR",
+        "variation_id": "VARCHAR",
+        "variation_name": "VARCHAR",
+        "weight": "DOUBLE",
+        "is_archived": "BOOLEAN",
+        "fetched_at": "TIMESTAMP",
+    },
+}
+"""What `loader names` stores beside the export, which carries ids only: columns, their types."""
+
 DECISIONS = Table(
     export_type="decisions",
     name="decisions",

@@ -89,7 +89,7 @@ def is_disk_full(error: duckdb.Error) -> bool:
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates the staging tables and the ledger where they are not there yet."""
+    """Creates the staging tables, the names' and the ledger where they are not there yet."""
     connection.execute(f"create schema if not exists {spec.RAW_SCHEMA}")
     for table in spec.TABLES.values():
         columns = [f'"{column.name}" {column.sql_type}' for column in table.columns]
@@ -97,7 +97,29 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(
             f"create table if not exists {table.qualified_name} ({', '.join(columns)})"
         )
+    for name, types in spec.NAME_TABLES.items():
+        columns = [f"{column} {sql_type}" for column, sql_type in types.items()]
+        connection.execute(
+            f"create table if not exists {spec.RAW_SCHEMA}.{name} ({', '.join(columns)})"
+        )
     connection.execute(ledger.CREATE_TABLES)
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Gives a warehouse the tables and columns that an older loader did not make.
+
+    One that has them is only read, and none is made where there is none.
+    """
+    if not path.exists():
+        return
+    with duckdb.connect() as blank:
+        create_tables(blank)
+        wanted = _column_names(blank)
+    with open_warehouse(path, read_only=True) as connection:
+        is_current = not ledger.exists(connection) or wanted <= _column_names(connection)
+    if not is_current:
+        with open_warehouse(path) as connection:
+            create_tables(connection)
 
 
 def no_disk_space(path: Path) -> LoaderError:
@@ -107,6 +129,13 @@ def no_disk_space(path: Path) -> LoaderError:
         "free some space and run the pull again",
         ExitCode.NO_DISK_SPACE,
     )
+
+
+def _column_names(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, ...]]:
+    rows = connection.execute(
+        "select schema_name, table_name, column_name from duckdb_columns()"
+    ).fetchall()
+    return set(rows)
 
 
 def _connect(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:

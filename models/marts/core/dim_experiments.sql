@@ -8,6 +8,14 @@ exposures as (
     select * from {{ ref('fct_exposures') }}
 ),
 
+fetched as (
+    select * from {{ ref('stg_optimizely__experiment_names') }}
+),
+
+registered as (
+    select * from {{ ref('stg_registry__experiments') }}
+),
+
 seen as (
     select
         experiment_id,
@@ -35,6 +43,9 @@ final as (
     select
         seen.experiment_id,
         seen.campaign_id,
+        coalesce(registered.experiment_name, fetched.experiment_name) as experiment_name,
+        fetched.experiment_key,
+        coalesce(registered.status, fetched.status) as status,
         seen.variation_count,
         seen.decision_count,
         coalesce(visitors.visitor_count, 0) as visitor_count,
@@ -45,6 +56,8 @@ final as (
         seen.last_seen_at
     from seen
     left join visitors on seen.experiment_id = visitors.experiment_id
+    left join registered on seen.experiment_id = registered.experiment_id
+    left join fetched on seen.experiment_id = fetched.experiment_id
 )
 
 select * from final

@@ -4,7 +4,15 @@ sightings as (
     select * from {{ ref('int_sightings') }}
 ),
 
-final as (
+fetched as (
+    select * from {{ ref('stg_optimizely__variation_names') }}
+),
+
+registered as (
+    select * from {{ ref('stg_registry__variations') }}
+),
+
+seen as (
     select
         experiment_id,
         variation_id,
@@ -15,6 +23,27 @@ final as (
     from sightings
     where variation_id is not null
     group by experiment_id, variation_id
+),
+
+final as (
+    select
+        seen.experiment_id,
+        seen.variation_id,
+        seen.campaign_id,
+        coalesce(registered.variation_name, fetched.variation_name) as variation_name,
+        coalesce(registered.weight, fetched.weight) as weight,
+        seen.decision_count,
+        seen.first_seen_at,
+        seen.last_seen_at
+    from seen
+    left join registered
+        on
+            seen.experiment_id = registered.experiment_id
+            and seen.variation_id = registered.variation_id
+    left join fetched
+        on
+            seen.experiment_id = fetched.experiment_id
+            and seen.variation_id = fetched.variation_id
 )
 
 select * from final
