@@ -298,4 +298,4 @@ def _weight(value: Any) -> float | None:
         raise OddShape("the weight of a variation is no number")
     if not 0 <= value <= FULL_WEIGHT:
         raise OddShape(f"the weight of a variation is not between 0 and {FULL_WEIGHT}")
-    return value / FULL_WEIGHT
+    return float(value / FULL_WEIGHT)

@@ -12,7 +12,9 @@ from loader import ledger, spec
 from loader.landing.warehouse import create_tables
 
 MODELS = Path(__file__).parents[1] / "models"
+SEEDS = MODELS.parent / "seeds"
 TABLES = pytest.mark.parametrize("table", spec.TABLES.values(), ids=lambda table: table.name)
+NAME_TABLES = pytest.mark.parametrize("name", spec.NAME_TABLES)
 
 
 @cache
@@ -84,6 +86,40 @@ def test_every_source_column_is_described_and_tested(table: spec.Table) -> None:
     for column in source_columns(table):
         assert column.get("description", "").strip(), column["name"]
         assert column.get("data_tests"), column["name"]
+
+
+@NAME_TABLES
+def test_tables_of_names_are_as_the_yaml_says(name: str) -> None:
+    with duckdb.connect() as connection:
+        create_tables(connection)
+        found = connection.execute(
+            "select column_name, data_type from duckdb_columns() "
+            "where schema_name = ? and table_name = ? order by column_index",
+            [spec.RAW_SCHEMA, name],
+        ).fetchall()
+    columns = source_tables(spec.RAW_SCHEMA)[name]["columns"]
+    assert found == list(spec.NAME_TABLES[name].items())
+    assert found == [(column["name"], column["data_type"]) for column in columns]
+    for column in columns:
+        assert column["description"].strip() and column["data_tests"], column["name"]
+
+
+@NAME_TABLES
+def test_staging_models_take_every_column_of_names(name: str) -> None:
+    sql = (MODELS / "staging" / f"stg_optimizely__{name}.sql").read_text(encoding="utf-8")
+    assert set(spec.NAME_TABLES[name]) <= set(sql.replace(",", " ").split())
+
+
+@pytest.mark.parametrize("path", sorted(SEEDS.glob("*.csv")), ids=lambda path: path.stem)
+def test_every_column_of_a_seed_is_described_and_has_its_type(path: Path) -> None:
+    [seed] = read_yaml(path.with_suffix(".yml"))["seeds"]
+    header = path.read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert seed["name"] == path.stem
+    assert seed["description"].startswith("One row per ")
+    assert [column["name"] for column in seed["columns"]] == header
+    assert list(seed["config"]["column_types"]) == header
+    for column in seed["columns"]:
+        assert column["description"].strip(), column["name"]
 
 
 @pytest.mark.parametrize("schema", [spec.RAW_SCHEMA, ledger.SCHEMA])

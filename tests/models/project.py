@@ -56,8 +56,9 @@ class Project:
             gc.collect()
 
     def build(self, *arguments: str, target: str = "incremental") -> None:
-        """Runs `dbt run` and expects it to succeed."""
-        result = self.dbt("run", *arguments, target=target)
+        """Builds seeds and models, without their tests, and expects it to succeed."""
+        kinds = ("--resource-type=seed", "--resource-type=model")
+        result = self.dbt("build", *kinds, *arguments, target=target)
         assert result.success, failures(result)
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

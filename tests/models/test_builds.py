@@ -1,5 +1,6 @@
 """Builds of the demo export: against the twin, under every policy, and what a build may not do."""
 
+import csv
 import itertools
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from tests.models.comparison import (
     assert_equals_twin,
 )
 from tests.models.histories import history, landed_rows, write_state
-from tests.models.project import Project, failures, with_status
-from tests.models.twin import Twin
+from tests.models.project import ROOT, Project, failures, with_status
+from tests.models.twin import Names, Twin
 
 POLICIES: dict[str, tuple[Any, ...]] = {
     "attribution": ("derived", "vendor"),
@@ -75,6 +76,26 @@ def exported_rows(folder: Path) -> list[list[dict[str, Any]]]:
     return tables
 
 
+def seeded_names() -> Names:
+    """What the shipped seeds say, as the twin takes it; a blank is NULL, a weight a number."""
+    tables = []
+    for name in ("experiments", "variations"):
+        with (ROOT / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows: list[dict[str, Any]] = [
+                {column: cell or None for column, cell in row.items()}
+                for row in csv.DictReader(file)
+            ]
+        for row in rows:
+            if row.get("weight"):
+                row["weight"] = float(row["weight"])
+        tables.append(rows)
+    experiments, variations = tables
+    return Names(
+        {row["experiment_id"]: row for row in experiments},
+        {(row["experiment_id"], row["variation_id"]): row for row in variations},
+    )
+
+
 def test_the_demo_raises_no_warning(project: Project) -> None:
     result = project.dbt("test")
     assert len(with_status(result, "pass")) > 100
@@ -88,8 +109,82 @@ def test_every_policy_equals_the_twin(
     """No full refresh: a changed policy alone makes a build recompute everybody."""
     settings = dict(zip(POLICIES, policy, strict=True))
     project.build("--vars", str(settings))
-    twin = Twin(*exported_rows(export), **settings)
+    twin = Twin(*exported_rows(export), seeds=seeded_names(), **settings)
     assert_equals_twin(project, twin, f"under {settings}", exact=False)
+
+
+def test_fetched_names_stand_where_the_seeds_say_nothing(project: Project, export: Path) -> None:
+    # The seeds would name all of the demo: in their tables, some of it is taken back.
+    project.execute(
+        """
+        insert into optimizely_raw.experiment_names
+        select experiment_id, '7', 'fetched ' || experiment_id, 'key', 'paused', now()
+        from dim_experiments
+        union all select '99', '7', 'not in the data', null, 'paused', now();
+        insert into optimizely_raw.variation_names
+        select experiment_id, variation_id, 'fetched ' || variation_id, 0.125, false, now()
+        from dim_variations;
+        update experiments set experiment_name = null where experiment_id = '21000000002';
+        delete from experiments where experiment_id = '21000000003';
+        update variations set weight = '' where experiment_id = '21000000002';
+        update variations set variation_name = 'None' where experiment_id = '21000000003';
+        delete from variations where experiment_id = '21000000004';
+        """
+    )
+    result = project.dbt("run", "--select", "dim_experiments", "dim_variations")
+    assert result.success, failures(result)
+    seeds = seeded_names()
+    seeds.experiments["21000000002"]["experiment_name"] = None
+    del seeds.experiments["21000000003"]
+    for experiment_id, variation_id in list(seeds.variations):
+        key = experiment_id, variation_id
+        if experiment_id == "21000000002":
+            seeds.variations[key]["weight"] = None
+        elif experiment_id == "21000000003":
+            seeds.variations[key]["variation_name"] = None
+        elif experiment_id == "21000000004":
+            del seeds.variations[key]
+    fetched = Names(
+        {
+            key: {
+                "experiment_name": f"fetched {key}",
+                "experiment_key": "key",
+                "status": "paused",
+            }
+            for (key,) in project.query("select experiment_id from dim_experiments")
+        },
+        {
+            (experiment_id, key): {"variation_name": f"fetched {key}", "weight": 0.125}
+            for experiment_id, key in project.query(
+                "select experiment_id, variation_id from dim_variations"
+            )
+        },
+    )
+    twin = Twin(*exported_rows(export), seeds=seeds, fetched=fetched)
+    assert_equals_twin(project, twin, "with fetched names", exact=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "failing"),
+    [
+        ("insert into experiments values ('1', 'a', null), ('1', 'b', null)", "unique_experiments"),
+        ("insert into experiments values (null, 'a', null)", "not_null_experiments"),
+        ("insert into experiments values ('my test', 'a', null)", "is_numeric_id_experiments"),
+        ("insert into variations values ('1', '2', 'a', null)", ""),
+        ("insert into variations values ('1', '2', 'a', 'None')", ""),
+        ("insert into variations values ('1', '2', 'a', '50%')", "holds_variations_weight"),
+        ("insert into variations values ('1', '2', 'a', '50')", "holds_variations_weight"),
+        ("insert into variations values ('1', '2', 'a', 'nan')", "holds_variations_weight"),
+        (
+            "insert into variations values ('1', '2', 'a', '1'), ('1', '2', 'b', '1')",
+            "unique_together_variations",
+        ),
+    ],
+)
+def test_a_mistake_in_a_seed_fails_its_test(project: Project, change: str, failing: str) -> None:
+    project.execute(change)
+    failed = with_status(project.dbt("test", "--select", "resource_type:seed"), "fail")
+    assert {name.startswith(failing) for name in failed} == ({True} if failing else set())
 
 
 def test_every_test_passes_on_adversarial_data(tmp_path: Path) -> None:

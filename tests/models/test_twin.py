@@ -37,7 +37,7 @@ from .histories import (
     timestamp_shape,
     write_state,
 )
-from .twin import Twin
+from .twin import Names, Twin
 
 Row = dict[str, Any]
 
@@ -511,6 +511,9 @@ def test_experiments_and_variations() -> None:
         {
             "experiment_id": "e",
             "campaign_id": "95",
+            "experiment_name": None,
+            "experiment_key": None,
+            "status": None,
             "variation_count": 3,
             "decision_count": 6,
             "visitor_count": 4,
@@ -537,6 +540,9 @@ def test_experiments_without_variations() -> None:
     assert only(twin.experiments) == {
         "experiment_id": "e",
         "campaign_id": None,
+        "experiment_name": None,
+        "experiment_key": None,
+        "status": None,
         "variation_count": 0,
         "decision_count": 0,
         "visitor_count": 0,
@@ -547,6 +553,28 @@ def test_experiments_without_variations() -> None:
         "last_seen_at": None,
     }
     assert twin.variations == []
+
+
+def test_7_names() -> None:
+    """The seeds go before what was fetched, cell by cell; whoever is only named has no row."""
+    seeds = Names(
+        {"e": {"experiment_name": "given", "status": None}, "x": {"experiment_name": "unseen"}},
+        {("e", "1"): {"variation_name": None, "weight": 0.0}},
+    )
+    fetched = Names(
+        {"e": {"experiment_name": "fetched", "experiment_key": "key", "status": "running"}},
+        {
+            ("e", "1"): {"variation_name": "fetched", "weight": 0.5},
+            ("x", "1"): {"variation_name": "another experiment's", "weight": 1.0},
+        },
+    )
+    twin = Twin([decision(0), decision(1, variation="2")], [], seeds=seeds, fetched=fetched)
+    names = ("experiment_name", "experiment_key", "status")
+    assert tuple(only(twin.experiments)[name] for name in names) == ("given", "key", "running")
+    assert {(r["variation_id"], r["variation_name"], r["weight"]) for r in twin.variations} == {
+        ("1", "fetched", 0.0),
+        ("2", None, None),
+    }
 
 
 def test_events() -> None:

@@ -12,7 +12,7 @@ compare them as sets of rows.
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -111,12 +111,23 @@ class Attribution:
     seconds_since_exposure: float | None
 
 
+@dataclass(frozen=True)
+class Names:
+    """§7: what one source says of experiments (by id) and variations (by both ids)."""
+
+    experiments: dict[str, Row] = field(default_factory=dict)
+    variations: dict[tuple[str, str], Row] = field(default_factory=dict)
+
+
+NO_NAMES = Names()
+
+
 class Twin:
     """Every mart, from the landed rows alone.
 
     `decisions` and `conversions` hold one dict per landed row: the columns of the specification
-    (a column that is missing is None) and `_export_date`, `_file_id`, `_file_row`. The keyword
-    arguments are the project's variables of the same names.
+    (a column that is missing is None) and `_export_date`, `_file_id`, `_file_row`. `seeds` and
+    `fetched` hold names; the other keyword arguments are the project's variables of the same names.
     """
 
     def __init__(
@@ -128,6 +139,8 @@ class Twin:
         visitor_counting: str = "full_stack",
         crossovers: str = "first",
         attribution_window_hours: float = 0,
+        seeds: Names = NO_NAMES,
+        fetched: Names = NO_NAMES,
     ) -> None:
         _require("attribution", attribution, ("derived", "vendor"))
         _require("visitor_counting", visitor_counting, ("full_stack", "web"))
@@ -136,6 +149,8 @@ class Twin:
         self.visitor_counting = visitor_counting
         self.crossovers = crossovers
         self.attribution_window_hours = attribution_window_hours
+        self.seeds = seeds
+        self.fetched = fetched
         # §1: duplicates are searched for within one table; the same uuid in both is two events.
         self._decisions = _first_of_duplicates(decisions)
         self._conversions = _first_of_duplicates(conversions)
@@ -305,6 +320,9 @@ class Twin:
                 {
                     "experiment_id": experiment_id,
                     "campaign_id": _greatest(item.campaign_id for item in sightings),
+                    "experiment_name": self._named("experiments", experiment_id, "experiment_name"),
+                    "experiment_key": self._named("experiments", experiment_id, "experiment_key"),
+                    "status": self._named("experiments", experiment_id, "status"),
                     "variation_count": len(
                         {item.variation_id for item in sightings if item.variation_id is not None}
                     ),
@@ -331,12 +349,24 @@ class Twin:
                 "experiment_id": experiment_id,
                 "variation_id": variation_id,
                 "campaign_id": _greatest(item.campaign_id for item in sightings),
+                "variation_name": self._named(
+                    "variations", (experiment_id, variation_id), "variation_name"
+                ),
+                "weight": self._named("variations", (experiment_id, variation_id), "weight"),
                 "decision_count": sum(1 for item in sightings if item.is_decision),
                 "first_seen_at": _least(item.occurred_at for item in sightings),
                 "last_seen_at": _greatest(item.occurred_at for item in sightings),
             }
             for (experiment_id, variation_id), sightings in sightings_of.items()
         ]
+
+    def _named(self, kind: str, key: str | tuple[str, str], name: str) -> Any:
+        """§7: what the seeds say, else what was fetched, else nothing."""
+        for names in (self.seeds, self.fetched):
+            found = getattr(names, kind).get(key, {}).get(name)
+            if found is not None:
+                return found
+        return None
 
     @cached_property
     def events(self) -> list[Row]:
