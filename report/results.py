@@ -25,6 +25,12 @@ class Result:
     numerator: float
     mean: float
     lift: float | None
+    experiment_name: str | None
+    variation_name: str | None
+
+
+LONGEST_NAME = 40
+"""Characters of a name that are shown: a longer one would push the numbers out of sight."""
 
 
 def read_results(
@@ -52,18 +58,22 @@ def read_results(
         try:
             rows = connection.execute(
                 f"""
-                select experiment_id, metric_name, variation_id, baseline_variation_id,
-                    visitors, numerator, mean, lift
-                from {quoted}.experiment_results
+                select results.experiment_id, metric_name, results.variation_id,
+                    baseline_variation_id, visitors, numerator, mean, lift,
+                    experiment_name, variation_name
+                from {quoted}.experiment_results as results
+                left join {quoted}.dim_experiments using (experiment_id)
+                left join {quoted}.dim_variations using (experiment_id, variation_id)
                 where segment_name = 'all'
-                    and ($1 is null or experiment_id = $1)
+                    and ($1 is null or results.experiment_id = $1)
                     and (
                         len($2::varchar[]) = 0
                         or len(list_filter(
                             $2::varchar[], lambda name: contains(lower(metric_name), lower(name))
                         )) > 0
                     )
-                order by experiment_id, metric_name, length(variation_id), variation_id
+                order by results.experiment_id, metric_name,
+                    length(results.variation_id), results.variation_id
                 """,
                 [experiment, list(metrics)],
             ).fetchall()
@@ -74,9 +84,11 @@ def read_results(
 
 def draw_results(results: list[Result]) -> Iterator[Table]:
     """One table for each experiment: a row for each metric and variation."""
-    for experiment_id, of_experiment in groupby(results, lambda result: result.experiment_id):
+    for (experiment_id, name), of_experiment in groupby(
+        results, lambda result: (result.experiment_id, result.experiment_name)
+    ):
         table = Table(
-            title=Text(f"Experiment {shown(experiment_id)}"),
+            title=Text(f"Experiment {_named(experiment_id, name)}"),
             title_justify="left",
             box=None,
             padding=(0, 1, 0, 0),
@@ -98,9 +110,19 @@ def _cells(result: Result) -> list[str | Text]:
     else:
         lift = "" if result.lift is None else f"{result.lift:+.1%}"
     return [
-        Text(shown(result.variation_id)),
+        Text(_named(result.variation_id, result.variation_name)),
         f"{result.visitors:,}",
         f"{result.numerator:,.0f}" if result.numerator.is_integer() else f"{result.numerator:,.2f}",
         f"{result.mean:.2%}" if is_rate else f"{result.mean:,.3f}",
         lift,
     ]
+
+
+def _named(id_: str, name: str | None) -> str:
+    """An id and the name beside it, both from outside."""
+    if not name:
+        return shown(id_)
+    printable = shown(name)
+    if len(printable) > LONGEST_NAME:
+        printable = printable[: LONGEST_NAME - 1] + "…"
+    return f"{shown(id_)} {printable}"

@@ -37,6 +37,17 @@ def warehouse(tmp_path: Path) -> Path:
             )
             """
         )
+        connection.execute(
+            """
+            create table dim_experiments (experiment_id varchar, experiment_name varchar);
+            create table dim_variations (
+                experiment_id varchar, variation_id varchar, variation_name varchar
+            );
+            insert into dim_experiments values ('1', null), ('2', '');
+            insert into dim_variations values
+                ('1', '9', null), ('2', '10', 'of another'), ('2', '11', '');
+            """
+        )
         connection.executemany(
             "insert into experiment_results values (?, ?, ?, ?, ?, ?, ?, ?, 'all')", ROWS
         )
@@ -155,6 +166,48 @@ def test_names_are_shown_as_they_are(warehouse: Path) -> None:
         assert "\\u202e" in result.stdout
 
 
+def test_names_stand_beside_their_ids(warehouse: Path) -> None:
+    name(warehouse, "Checkout", "Blue button")
+    lines = [" ".join(line) for line in cells(show("--warehouse", warehouse).stdout)]
+    assert lines[:6] == [
+        "Experiment 1 Checkout",
+        "metric variation visitors total mean lift",
+        "buy: revenue 9 1,000 0 0.000 baseline",
+        "10 Blue button 2,000 1,234,567 617.284",
+        "buy: unique conversions 9 1,000 200 20.00% baseline",
+        "10 Blue button 2,000 500 25.00% +25.0%",
+    ]
+    assert lines[6] == "Experiment 2"
+
+
+@pytest.mark.parametrize(
+    ("given", "beside"),
+    [
+        ("[red]x[/red] :smile:", "[red]x[/red] :smile:"),
+        ("two\nlines \x1b[31m\u202e", "two\\nlines \\x1b[31m\\u202e"),
+        ("n" * 40, "n" * 40),
+        ("n" * 41, "n" * 39 + "…"),
+        ("\x00" * 11, "\\x00" * 9 + "\\x0…"),
+        ("שלום", "שלום"),
+    ],
+)
+def test_a_name_is_one_short_line(warehouse: Path, given: str, beside: str) -> None:
+    name(warehouse, given, given)
+    stdout = show("--warehouse", warehouse, columns="20").stdout
+    assert stdout.splitlines()[0].rstrip() == f"Experiment 1 {beside}"
+    assert sum(f" 10 {beside} " in line for line in stdout.splitlines()) == 2
+    assert all(line.isprintable() for line in stdout.split("\n"))
+
+
+def name(warehouse: Path, experiment: str, variation: str) -> None:
+    """Names the first experiment and its second variation."""
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(
+            "update dim_experiments set experiment_name = ? where experiment_id = '1'", [experiment]
+        )
+        connection.execute("insert into dim_variations values ('1', '10', ?)", [variation])
+
+
 @pytest.mark.parametrize("columns", ["1", "20", "40"])
 def test_no_number_is_cut(warehouse: Path, columns: str) -> None:
     wide = show("--warehouse", warehouse, columns="200").stdout
@@ -173,7 +226,8 @@ def test_a_schema_that_is_not_there(warehouse: Path, schema: str) -> None:
 def test_a_schema_of_any_name(warehouse: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute('create schema "a""b"')
-        connection.execute('create table "a""b".experiment_results as from experiment_results')
+        for table in ("experiment_results", "dim_experiments", "dim_variations"):
+            connection.execute(f'create table "a""b".{table} as from {table}')
     assert "Experiment 2" in show("--warehouse", warehouse, "--schema", 'a"b').stdout
 
 
@@ -182,6 +236,8 @@ def test_a_schema_of_any_name(warehouse: Path) -> None:
     [
         "alter table experiment_results drop column lift",
         "alter table experiment_results rename column segment_name to segment",
+        "alter table dim_experiments drop column experiment_name",
+        "drop table dim_variations",
         "drop table experiment_results; create view experiment_results as select 1 as one",
     ],
 )
