@@ -118,17 +118,13 @@ def fetch_by_ids(experiment_ids: list[str]) -> FetchedNames:
     """
     fetched = FetchedNames()
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as requests:
-        try:
-            answers = requests.map(_experiment, experiment_ids)
-            for experiment_id, content in zip(experiment_ids, answers, strict=True):
-                if content is None:
-                    fetched.not_found.append(experiment_id)
-                else:
-                    _note(fetched, content, experiment_id)
-        except BaseException:
-            # A refused token or Ctrl-C: the requests not yet sent would fare no better.
-            requests.shutdown(cancel_futures=True)
-            raise
+        # A refused token or Ctrl-C ends the map, which takes back the requests not yet sent.
+        answers = requests.map(_experiment, experiment_ids)
+        for experiment_id, content in zip(experiment_ids, answers, strict=True):
+            if content is None:
+                fetched.not_found.append(experiment_id)
+            else:
+                _note(fetched, content, experiment_id)
     return fetched
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from loader import names, spec
 from loader.errors import ExitCode, LoaderError
-from loader.landing.warehouse import open_warehouse
+from loader.landing.warehouse import add_missing_tables, open_warehouse
 from tests.loader.command import Command, Done
 from tests.loader.exports import (
     FIRST,
@@ -509,14 +509,27 @@ def test_a_pull_without_news_makes_the_tables_that_an_older_loader_did_not(
 ) -> None:
     loader("pull", "--source", export)
     landed = everything(warehouse)
-    written = warehouse.read_bytes()
-    loader("pull", "--source", export)
-    assert warehouse.read_bytes() == written
     execute(warehouse, "drop table optimizely_raw.experiment_names")
     execute(warehouse, "drop table optimizely_raw.variation_names")
     assert "landed 0 days" in loader("pull", "--source", export).stdout
     assert experiments_in(warehouse) == variations_in(warehouse) == []
     assert everything(warehouse) == landed
+
+
+def test_a_whole_warehouse_is_not_opened_for_writing(
+    loader: Command, export: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook that reads would stand in the way."""
+    pull(export, warehouse)
+    opened = []
+
+    def spy(path: Path, *, read_only: bool = False) -> Any:
+        opened.append(read_only)
+        return open_warehouse(path, read_only=read_only)
+
+    monkeypatch.setattr("loader.landing.warehouse.open_warehouse", spy)
+    add_missing_tables(warehouse)
+    assert opened == [True]
 
 
 def execute(warehouse: Path, sql: str) -> None:
