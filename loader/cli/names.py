@@ -19,6 +19,7 @@ def names(
         list[str] | None,
         typer.Option(
             "--project-id",
+            metavar="<number>",
             envvar="OPTIMIZELY_PROJECT_ID",
             help="Every experiment of this project; without one, those in the landed data.",
             show_default=False,
