@@ -10,7 +10,7 @@ import pytest
 
 from loader import names, spec
 from loader.errors import ExitCode, LoaderError
-from loader.landing.warehouse import add_missing_tables, open_warehouse
+from loader.landing.warehouse import bring_up_to_date, open_warehouse
 from tests.loader.command import Command, Done
 from tests.loader.exports import (
     FIRST,
@@ -504,13 +504,15 @@ def test_names_and_a_pull_leave_each_other_alone(
     assert everything(warehouse) == landed
 
 
-def test_a_pull_without_news_makes_the_tables_that_an_older_loader_did_not(
+def test_a_pull_without_news_makes_what_an_older_loader_did_not(
     loader: Command, export: Path, warehouse: Path
 ) -> None:
     loader("pull", "--source", export)
     landed = everything(warehouse)
     execute(warehouse, "drop table optimizely_raw.experiment_names")
     execute(warehouse, "drop table optimizely_raw.variation_names")
+    for column in ("selection", "is_complete"):
+        execute(warehouse, f"alter table optimizely_ledger.days drop column {column}")
     assert "landed 0 days" in loader("pull", "--source", export).stdout
     assert experiments_in(warehouse) == variations_in(warehouse) == []
     assert everything(warehouse) == landed
@@ -528,7 +530,7 @@ def test_a_whole_warehouse_is_not_opened_for_writing(
         return open_warehouse(path, read_only=read_only)
 
     monkeypatch.setattr("loader.landing.warehouse.open_warehouse", spy)
-    add_missing_tables(warehouse)
+    bring_up_to_date(warehouse)
     assert opened == [True]
 
 
