@@ -75,22 +75,45 @@ class Source:
         str | None,
         typer.Option(
             envvar="OPTIMIZELY_E3_SOURCE",
-            help="Where the export is: s3://bucket/prefix or a folder.",
+            help="Where the export is: s3://bucket/prefix, gs://bucket, a folder, "
+            "or the number of an account.",
             show_default=False,
         ),
     ] = None
     endpoint_url: Annotated[
         str | None,
-        typer.Option(help="Address of another S3-compatible store.", show_default=False),
+        typer.Option(
+            help="Address of another store that speaks the API of S3 or of Google.",
+            show_default=False,
+        ),
     ] = None
     region: Annotated[
         str | None, typer.Option(help="Region of the bucket.", show_default="us-east-1")
+    ] = None
+    aws_profile: Annotated[
+        str | None,
+        typer.Option(help="Profile of the AWS settings, for S3.", show_default=False),
+    ] = None
+    role_arn: Annotated[
+        str | None,
+        typer.Option(help="Role to assume, of another account too.", show_default=False),
+    ] = None
+    external_id: Annotated[
+        str | None,
+        typer.Option(help="External id that the role asks for.", show_default=False),
     ] = None
 
     @property
     def is_given(self) -> bool:
         """Whether there is a source to look at."""
         return bool(self.source)
+
+    @property
+    def access(self) -> Access:
+        """How the source is reached."""
+        return Access(
+            self.endpoint_url, self.region, self.aws_profile, self.role_arn, self.external_id
+        )
 
     def open(self) -> Export:
         """Opens the export; a LoaderError (usage) where no source was given."""
@@ -100,8 +123,7 @@ class Source:
                 "(`loader demo` writes one to try with)",
                 ExitCode.USAGE,
             )
-        access = Access(endpoint_url=self.endpoint_url, region=self.region)
-        return open_export(self.source, access)
+        return open_export(self.source, self.access)
 
 
 def with_source(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,19 +2,17 @@
 
 import hashlib
 import json
-import os
 import re
+from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from urllib.parse import unquote
 
 from loader.errors import ExitCode, LoaderError, shown
 from loader.export.access import Access
-from loader.export.folder import FolderStore
 from loader.export.integrity import CheckedDownloads
-from loader.export.s3 import open_s3
+from loader.export.opening import open_store
 from loader.export.selection import EVERYTHING, Selection
 from loader.export.store import ExportFile, ObjectStore, SourceChanged, is_hidden
 from loader.spec import TABLES
@@ -35,11 +33,8 @@ Unit = tuple[str, date]
 
 DEFAULT_ACCESS = Access()
 
-SEARCH_DEPTH = 4
-"""How far below the given folder `type=` is looked for: `<copies>/<copy>/v1/account_id=<id>/`."""
-
-SEARCH_FOLDERS = 200
-"""How many folders are looked into before the search is given up."""
+SEARCH_FOLDERS = 500
+"""How many folders are looked into, at any depth, before the search for `type=` is given up."""
 
 SUCCESS_NAME = "_SUCCESS"
 DATE_FOLDER = re.compile(r"date=([0-9]{4}-[0-9]{2}-[0-9]{2})")
@@ -176,12 +171,19 @@ class Export:
 
 
 def open_export(source: str, access: Access = DEFAULT_ACCESS) -> Export:
-    """The export at or below `source`: `s3://bucket/prefix`, a folder, or `file:///folder`.
+    """The export at or below `source`, which is what `opening.open_store` takes.
 
-    `access` matters to S3 only. Raises LoaderError: usage (unknown source,
-    nothing there, no export or more than one below), credentials, or transient.
+    Raises LoaderError: usage (unknown source, nothing there, no export or more than one below),
+    credentials, or transient.
     """
-    store = _open_store(source, access)
+    return find_export(open_store(source, access), source)
+
+
+def find_export(store: ObjectStore, source: str) -> Export:
+    """The one export at or below the store's folder; `source` is how the user called it.
+
+    Raises LoaderError: usage (no export or more than one), and what the store raises.
+    """
     roots = _find_roots(store)
     if not roots:
         raise LoaderError(
@@ -196,62 +198,29 @@ def open_export(source: str, access: Access = DEFAULT_ACCESS) -> Export:
     return Export(store.at(root) if root else store, type_names)
 
 
-def _open_store(source: str, access: Access) -> ObjectStore:
-    scheme, separator, rest = source.partition("://")
-    if not separator:
-        return FolderStore(_folder(source))
-    if scheme == "s3":
-        return open_s3(rest, access)
-    if scheme == "file":
-        host, slash, path = rest.partition("/")
-        if host not in ("", "localhost"):
-            raise _unknown_source("a file:// address of another machine")
-        return FolderStore(_folder(unquote(slash + path) or "/"))
-    raise _unknown_source(f"{shown(scheme)}://")  # the rest may hold a password
-
-
-def _folder(path: str) -> Path:
-    if not path:
-        raise _unknown_source("an empty one")
-    try:
-        os.fsencode(path)
-        folder = Path(path).expanduser()
-    except (RuntimeError, UnicodeError):  # the home of nobody; text that no path can hold
-        raise _unknown_source("no path of this machine") from None
-    if "\0" in path:
-        raise _unknown_source("no path of this machine")
-    return folder
-
-
-def _unknown_source(what: str) -> LoaderError:
-    return LoaderError(
-        f"unknown source, {what}: give s3://<bucket>/<prefix>/, a folder, or file:///<folder>",
-        ExitCode.USAGE,
-    )
-
-
 def _find_roots(store: ObjectStore) -> dict[str, list[str]]:
     """Folders at or below the store's that hold a known `type=`, and the types each holds."""
     roots: dict[str, list[str]] = {}
-    level = [""]
-    looked = 0
-    for _ in range(SEARCH_DEPTH + 1):
-        below = []
-        for folder in level:
-            looked += 1
-            if looked > SEARCH_FOLDERS:
-                raise LoaderError(
-                    f"too many folders below {shown(store.identity)} to look for type= in all:"
-                    " give the folder that holds it",
-                    ExitCode.USAGE,
-                )
-            names = store.folders(folder)
-            type_names = [name.removeprefix("type=") for name in names if name.startswith("type=")]
-            if any(name in TABLES for name in type_names):
-                roots[folder] = type_names
-            else:
-                below += [f"{folder}{name}/" for name in names if _may_hold_root(name)]
-        level = below
+    waiting = deque([""])
+    seen: set[str] = set()
+    while waiting:
+        folder = waiting.popleft()
+        place = store.at(folder).identity
+        if place in seen:  # links may lead to a folder twice, or back up
+            continue
+        seen.add(place)
+        if len(seen) > SEARCH_FOLDERS:
+            raise LoaderError(
+                f"too many folders below {shown(store.identity)} to look for type= in all:"
+                " give the folder that holds it",
+                ExitCode.USAGE,
+            )
+        names = store.folders(folder)
+        type_names = [name.removeprefix("type=") for name in names if name.startswith("type=")]
+        if any(name in TABLES for name in type_names):
+            roots[folder] = type_names
+        else:
+            waiting += [f"{folder}{name}/" for name in names if _may_hold_root(name)]
     return roots
 
 

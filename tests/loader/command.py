@@ -79,10 +79,7 @@ class Command:
 
 
 @pytest.fixture
-def loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    for name in list(os.environ):
-        if name.startswith(("OPTIMIZELY_", "AWS_")):
-            monkeypatch.delenv(name)
+def loader(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Command:
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)

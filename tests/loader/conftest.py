@@ -1,7 +1,20 @@
 """Fixtures of the loader's tests."""
 
 from tests.loader.command import export, loader
+from tests.loader.gcs_server import gcs_export, gcs_server
 from tests.loader.rest_api import rest_api
-from tests.loader.s3_server import s3_export, s3_server
+from tests.loader.s3_server import clean_environment, s3_export, s3_server, vendor_export
+from tests.loader.token_api import token_api
 
-__all__ = ["export", "loader", "rest_api", "s3_export", "s3_server"]
+__all__ = [
+    "clean_environment",
+    "export",
+    "gcs_export",
+    "gcs_server",
+    "loader",
+    "rest_api",
+    "s3_export",
+    "s3_server",
+    "token_api",
+    "vendor_export",
+]

@@ -10,7 +10,9 @@ Fixture `s3_export`: a fresh bucket, and a user who may read below one prefix of
 
 import http.client
 import json
+import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -52,6 +54,13 @@ class BucketRules:
     requests: Counter[str] = field(default_factory=Counter)
     faults: dict[str, Fault] = field(default_factory=dict)
     denied_listings: list[str] = field(default_factory=list)
+    sessions: dict[str, float] = field(default_factory=dict)
+    """When the temporary keys end that this bucket's sessions use, by `time.monotonic()`."""
+
+    def is_over(self, authorization: str) -> bool:
+        """Whether a request is signed with the key of a session that is over."""
+        found = re.search(r"Credential=([^/]+)/", authorization)
+        return self.sessions.get(found[1] if found else "", math.inf) <= time.monotonic()
 
 
 class Proxy(ThreadingHTTPServer):
@@ -91,6 +100,8 @@ class ProxyHandler(BaseHTTPRequestHandler):
                     del rules.faults[kind]
         if fault is not None:
             return self._answer(fault.status, _error_body(fault.code, fault.code))
+        if rules.is_over(self.headers.get("Authorization", "")):
+            return self._answer(400, _error_body("ExpiredToken", "The token has expired."))
         if kind == "LIST":
             prefix = parse_qs(url.query).get("prefix", [""])[0]
             if not prefix.startswith(rules.prefix):
@@ -190,26 +201,28 @@ class S3Server:
         self.proxy.server_close()
         self._end_process()
 
-    def export(self, prefix: str = PREFIX) -> "S3Export":
-        """A new bucket and a user who may list and get below `prefix` only."""
-        bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-        self.s3.create_bucket(Bucket=bucket)
-        key = self._user(
-            bucket,
-            [
-                {
-                    "Effect": "Allow",
-                    "Action": "s3:ListBucket",
-                    "Resource": f"arn:aws:s3:::{bucket}",
-                    "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
-                },
-                {
-                    "Effect": "Allow",
-                    "Action": "s3:GetObject",
-                    "Resource": f"arn:aws:s3:::{bucket}/{prefix}*",
-                },
-            ],
-        )
+    def export(self, prefix: str = PREFIX, bucket: str | None = None) -> "S3Export":
+        """A new bucket, and a user and a role that may list and get below `prefix` only."""
+        if bucket is None or bucket not in self.proxy.rules:
+            bucket = bucket or f"bucket-{uuid.uuid4().hex[:12]}"
+            self.s3.create_bucket(Bucket=bucket)
+        statements: list[dict[str, Any]] = [
+            {
+                "Effect": "Allow",
+                "Action": "s3:ListBucket",
+                "Resource": f"arn:aws:s3:::{bucket}",
+                "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
+            },
+            {
+                "Effect": "Allow",
+                "Action": "s3:GetObject",
+                "Resource": f"arn:aws:s3:::{bucket}/{prefix}*",
+            },
+        ]
+        name = f"reader-{uuid.uuid4().hex[:12]}"
+        role_arn = self._role(name, statements)
+        assume = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role_arn}
+        key = self._user(name, [*statements, assume])
         rules = BucketRules(prefix)
         self.proxy.rules[bucket] = rules
         return S3Export(
@@ -220,8 +233,10 @@ class S3Server:
                 "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
                 "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
             },
+            role_arn=role_arn,
             rules=rules,
             s3=self.s3,
+            sts=self.sts,
         )
 
     def _wait(self) -> None:
@@ -249,6 +264,7 @@ class S3Server:
         urllib.request.urlopen(switch, timeout=5).close()
         self._iam = self._client("iam", key["AccessKeyId"], key["SecretAccessKey"])
         self.s3 = self._client("s3", key["AccessKeyId"], key["SecretAccessKey"])
+        self.sts = self._client("sts", key["AccessKeyId"], key["SecretAccessKey"])
 
     def _user(self, name: str, statements: list[dict[str, Any]]) -> dict[str, str]:
         self._iam.create_user(UserName=name)
@@ -259,6 +275,19 @@ class S3Server:
         )
         key: dict[str, str] = self._iam.create_access_key(UserName=name)["AccessKey"]
         return key
+
+    def _role(self, name: str, statements: list[dict[str, Any]]) -> str:
+        trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}
+        role = self._iam.create_role(
+            RoleName=name,
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )["Role"]
+        self._iam.put_role_policy(
+            RoleName=name,
+            PolicyName="only",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": statements}),
+        )
+        return str(role["Arn"])
 
     def _client(self, service: str, access_key: str, secret: str) -> Any:
         return boto3.client(
@@ -292,8 +321,11 @@ class S3Export:
     bucket: str
     prefix: str
     credentials: dict[str, str]
+    role_arn: str
+    """A role that the user of `credentials` may assume, with the same rights."""
     rules: BucketRules
     s3: Any
+    sts: Any
 
     @property
     def source(self) -> str:
@@ -332,6 +364,20 @@ class S3Export:
         """Have the next `times` requests of a kind (`LIST`, `GET`) answered with this error."""
         self.rules.faults[kind] = Fault(status, code, times)
 
+    def issue(self, lifetime: float = 3600.0) -> dict[str, str]:
+        """Temporary keys, as STS answers; after `lifetime` seconds they are ExpiredToken."""
+        ends_at = time.monotonic() + lifetime
+        keys: dict[str, str] = self.sts.assume_role(
+            RoleArn=self.role_arn, RoleSessionName="issued"
+        )["Credentials"]
+        self.rules.sessions[keys["AccessKeyId"]] = ends_at
+        return keys
+
+    def revoke(self) -> None:
+        """End every session that was issued so far."""
+        for key in self.rules.sessions:
+            self.rules.sessions[key] = 0.0
+
 
 def _free_port() -> int:
     with socket.socket() as probe:
@@ -340,13 +386,12 @@ def _free_port() -> int:
         return port
 
 
+OWN_SETTINGS = ("AWS_", "GOOGLE_", "OPTIMIZELY_")
+
+
 def _clean_environment() -> dict[str, str]:
-    """This process's environment without its AWS and loader settings."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("AWS_", "OPTIMIZELY_"))
-    }
+    """This process's environment without its settings for the clouds and the loader."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
     return kept | {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -364,12 +409,28 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def s3_export(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Export:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this machine's own settings; fixtures that set some come after this one."""
+    for name in list(os.environ):
+        if name.startswith(OWN_SETTINGS):
+            monkeypatch.delenv(name)
+    for name, value in _clean_environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def s3_export(
+    s3_server: S3Server, clean_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> S3Export:
     """A fresh bucket; this process's environment holds its keys, but not its endpoint."""
     export = s3_server.export()
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "OPTIMIZELY_")):
-            monkeypatch.delenv(name)
-    for name, value in (_clean_environment() | export.credentials).items():
+    for name, value in export.credentials.items():
         monkeypatch.setenv(name, value)
     return export
+
+
+@pytest.fixture
+def vendor_export(s3_server: S3Server, clean_environment: None) -> S3Export:
+    """A fresh account in the vendor's own bucket; the environment holds no keys for it."""
+    account = uuid.uuid4().int % 10**10
+    return s3_server.export(f"v1/account_id={account}/", "optimizely-events-data")

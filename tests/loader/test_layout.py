@@ -175,7 +175,9 @@ class TestFingerprint:
 
 
 class TestFindingTheRoot:
-    @pytest.mark.parametrize("above", ["", "v1/account_id=1/", "a/b/v1/account_id=1/"])
+    @pytest.mark.parametrize(
+        "above", ["", "v1/account_id=1/", "a/b/c/d/e/f/g/h/i/j/v1/account_id=1/"]
+    )
     def test_at_or_below(self, tmp_path: Path, above: str) -> None:
         write(tmp_path, f"{above}{FOLDER}part-0")
         export = open_export(str(tmp_path))
@@ -216,9 +218,22 @@ class TestFindingTheRoot:
         write(tmp_path, "a/b/c", "type=other/date=2026-01-01/part-0")
         assert refusal(str(tmp_path)).startswith("no type=decisions or type=events found")
 
-    def test_too_deep(self, tmp_path: Path) -> None:
+    def test_a_link_back_up_is_no_second_root(self, tmp_path: Path) -> None:
+        write(tmp_path, f"a/b/{FOLDER}p")
+        (tmp_path / "a" / "up").symlink_to(tmp_path)
+        (tmp_path / "again").symlink_to(tmp_path / "a" / "b")
+        assert open_export(str(tmp_path)).dates("events") == [DAY]
+
+    @pytest.mark.parametrize("limit", [5, 6])
+    def test_the_search_ends_at_a_number_of_folders(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+    ) -> None:
+        monkeypatch.setattr(layout, "SEARCH_FOLDERS", limit)
         write(tmp_path, f"1/2/3/4/5/{FOLDER}p")
-        assert refusal(str(tmp_path)).startswith("no type=decisions or type=events found")
+        if limit == 6:
+            assert open_export(str(tmp_path)).dates("events") == [DAY]
+        else:
+            assert refusal(str(tmp_path)).startswith("too many folders below")
 
     def test_too_many_folders(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(layout, "SEARCH_FOLDERS", 5)
@@ -250,10 +265,10 @@ class TestFindingTheRoot:
 
 
 @pytest.mark.parametrize(
-    "source", ["", "gs://bucket/v1", "https://me:hunter2@host/", "ftp://x", "file://host/folder"]
+    "source", ["", "https://me:hunter2@host/", "ftp://x", "file://host/folder"]
 )
 def test_unknown_sources(source: str) -> None:
     message = refusal(source)
     assert message.startswith("unknown source")
-    assert message.endswith("give s3://<bucket>/<prefix>/, a folder, or file:///<folder>")
+    assert message.endswith("a folder, or file:///<folder>")
     assert "hunter2" not in message

@@ -8,11 +8,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from obstore.auth.boto3 import Boto3CredentialProvider
 
 from loader.errors import ExitCode, LoaderError, shown
-from loader.export import s3
+from loader.export import cloud, opening
 from loader.export.access import Access
+from loader.export.cloud import CloudStore
 from loader.export.layout import Export, ExportFile, SourceChanged, open_export
 from loader.export.store import save
 from tests.loader.s3_server import S3Export
@@ -56,7 +56,7 @@ def check_error(error: LoaderError, exit_code: ExitCode, *texts: str) -> None:
 
 @pytest.fixture
 def few_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "RETRIES", {"max_retries": 1, "retry_timeout": timedelta(seconds=5)})
+    monkeypatch.setattr(cloud, "RETRIES", {"max_retries": 1, "retry_timeout": timedelta(seconds=5)})
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ class TestS3:
         export = open_s3_export(s3_export)
         [file] = export.day("events", DAY).files
         s3_export.requests.clear()
-        monkeypatch.setattr(s3, "RANGE_BYTES", 1000)
+        monkeypatch.setattr(cloud, "RANGE_BYTES", 1000)
 
         export.download(file, tmp_path / "copy")
 
@@ -353,25 +353,6 @@ class TestS3Errors:
         check_error(raised.value, ExitCode.CREDENTIALS, "CredentialRetrievalError")
         assert "hunter2" not in str(raised.value)
 
-    def test_keys_that_cannot_be_renewed(
-        self, s3_export: S3Export, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        s3_export.put(f"{FOLDER}part-0")
-        monkeypatch.setattr(s3, "CREDENTIALS_LIFETIME", timedelta(seconds=-1))
-        calls = []
-
-        def ask(provider: Boto3CredentialProvider) -> object:
-            calls.append(provider)
-            raise RuntimeError("hunter2")
-
-        export = open_s3_export(s3_export)
-        monkeypatch.setattr(Boto3CredentialProvider, "__call__", ask)
-        with pytest.raises(LoaderError) as raised:
-            export.day("events", DAY)
-        check_error(raised.value, ExitCode.CREDENTIALS, "could not be renewed")
-        assert "hunter2" not in str(raised.value)
-        assert calls
-
     @pytest.mark.parametrize("source", ["s3://", "s3:///v1/", "s3://AKIA:hunter2@bucket/v1"])
     def test_bad_bucket_names(self, source: str) -> None:
         with pytest.raises(LoaderError) as raised:
@@ -414,8 +395,9 @@ class TestRegion:
     ) -> None:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        store = s3.open_s3("bucket/v1", Access(region=argument))
-        assert store._client.config["region"] == expected
+        store = opening.open_store("s3://bucket/v1", Access(region=argument))
+        assert isinstance(store, CloudStore)
+        assert store.bucket.client.config["region"] == expected
         assert store.identity == "s3://bucket/v1/"
 
     def test_the_answer_names_the_region(self, s3_export: S3Export) -> None:

@@ -1,0 +1,137 @@
+"""From what a user gives as the source to the store, with the credentials that belong to it."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from loader import api
+from loader.credentials import google, vendor
+from loader.credentials.aws import aws_lease
+from loader.credentials.lease import Lease
+from loader.errors import ExitCode, LoaderError, shown
+from loader.export.access import Access
+from loader.export.cloud import bucket_and_folder
+from loader.export.folder import FolderStore
+from loader.export.gcs import open_gcs
+from loader.export.s3 import open_s3
+from loader.export.store import ObjectStore
+
+VENDOR_S3_BUCKET = "optimizely-events-data"
+VENDOR_GCS_BUCKET = re.compile(r"optimizely-e3-.*")
+ACCOUNT_ID = re.compile(r"[0-9]{1,20}")
+ACCOUNT_IN_ADDRESS = re.compile(r"(?:account_id=|^gs://optimizely-e3-)([0-9]+)(?=/|$)")
+
+
+def open_store(source: str, access: Access) -> ObjectStore:
+    """The store of `source`: `s3://…`, `gs://…`, the number of an account, or a folder.
+
+    Digits alone are an account, never a folder: that is written `./12345`. The token API gives the
+    credentials where its token is in the environment, the source is an account or lies in the
+    vendor's own bucket, and `access` names neither profile nor role. Otherwise they are those of
+    boto3's chain, or Google's default ones.
+
+    Raises LoaderError: usage (unknown source, nothing there), credentials, or transient.
+    """
+    if ACCOUNT_ID.fullmatch(source):
+        return _open_account(source, access)
+    scheme, separator, rest = source.partition("://")
+    if not separator:
+        return FolderStore(_folder(source))
+    if scheme == "s3":
+        return _open_s3(rest, access)
+    if scheme == "gs":
+        return _open_gcs(rest, access)
+    if scheme == "file":
+        host, slash, path = rest.partition("/")
+        if host not in ("", "localhost"):
+            raise _unknown_source("a file:// address of another machine")
+        return FolderStore(_folder(unquote(slash + path) or "/"))
+    raise _unknown_source(f"{shown(scheme)}://")  # the rest may hold a password
+
+
+def _open_account(account: str, access: Access) -> ObjectStore:
+    """Google first: the vendor has announced the end of the export to S3."""
+    if not _may_ask_api(access):
+        lease, region = aws_lease(access)
+        return open_s3(VENDOR_S3_BUCKET, f"v1/account_id={account}/", access, lease, region)
+    tokens = vendor.gcs_lease()
+    try:
+        base = _base(tokens, account, "gs")
+    except api.ApiRefusal:
+        keys = vendor.s3_lease()
+        return open_s3(*bucket_and_folder(_base(keys, account, "s3"), "s3"), access, keys)
+    return open_gcs(*bucket_and_folder(base, "gs"), access, tokens)
+
+
+def _open_s3(address: str, access: Access) -> ObjectStore:
+    bucket, folder = bucket_and_folder(address, "s3")
+    if bucket != VENDOR_S3_BUCKET or not _may_ask_api(access):
+        lease, region = aws_lease(access)
+        return open_s3(bucket, folder, access, lease, region)
+    keys = vendor.s3_lease()
+    _base(keys, _account_of(f"s3://{address}"), "s3")
+    return open_s3(bucket, folder, access, keys)
+
+
+def _open_gcs(address: str, access: Access) -> ObjectStore:
+    bucket, folder = bucket_and_folder(address, "gs")
+    if not VENDOR_GCS_BUCKET.fullmatch(bucket) or not _may_ask_api(access):
+        google.find_default()
+        return open_gcs(bucket, folder, access, None)
+    tokens = vendor.gcs_lease()
+    _base(tokens, _account_of(f"gs://{address}"), "gs")
+    return open_gcs(bucket, folder, access, tokens)
+
+
+def _may_ask_api(access: Access) -> bool:
+    return api.has_token() and not (access.aws_profile or access.role_arn)
+
+
+def _base(lease: Lease[Any], account: str | None, scheme: str) -> str:
+    """`bucket/prefix` where the API's credentials may read; it must be this account's, if it says.
+
+    Raises LoaderError: usage for another account, and whatever the API's answer is worth.
+    """
+    base = lease.grant().base or ""
+    if not base.startswith(f"{scheme}://"):
+        raise LoaderError(
+            f"the token API's answer has no address of {scheme}://: give the source as"
+            f" {scheme}://<bucket>/<prefix>/",
+            ExitCode.USAGE,
+        )
+    answered = _account_of(base)
+    if account is not None and answered is not None and account.lstrip("0") != answered.lstrip("0"):
+        raise LoaderError(
+            f"{api.TOKEN_VARIABLE} belongs to account {answered}, not {account}: set a token of"
+            f" account {account}, or give --source {answered}",
+            ExitCode.USAGE,
+        )
+    return base.removeprefix(f"{scheme}://")
+
+
+def _account_of(address: str) -> str | None:
+    found = ACCOUNT_IN_ADDRESS.search(address)
+    return found[1] if found else None
+
+
+def _folder(path: str) -> Path:
+    if not path:
+        raise _unknown_source("an empty one")
+    try:
+        os.fsencode(path)
+        folder = Path(path).expanduser()
+    except (RuntimeError, UnicodeError):  # the home of nobody; text that no path can hold
+        raise _unknown_source("no path of this machine") from None
+    if "\0" in path:
+        raise _unknown_source("no path of this machine")
+    return folder
+
+
+def _unknown_source(what: str) -> LoaderError:
+    return LoaderError(
+        f"unknown source, {what}: give s3://<bucket>/<prefix>/, gs://<bucket>/, the number of an"
+        " account, a folder, or file:///<folder>",
+        ExitCode.USAGE,
+    )
