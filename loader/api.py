@@ -43,8 +43,8 @@ def get(path: str) -> Answer:
         LoaderError: No token, or one that is refused (credentials); a request the API does not
             take (usage); an API that cannot be reached (transient).
     """
-    request = urllib.request.Request(  # noqa: S310 - _base_url lets only http and https through
-        _base_url() + path,
+    request = urllib.request.Request(  # noqa: S310 - base_url lets only http and https through
+        base_url() + path,
         headers={"Authorization": f"Bearer {_token()}", "Accept": "application/json"},
     )
     for attempt in range(1, ATTEMPTS + 1):
@@ -60,7 +60,7 @@ def get(path: str) -> Answer:
         except (OSError, ValueError) as error:  # no connection, a cut answer, an answer not JSON
             if attempt == ATTEMPTS:
                 raise LoaderError(
-                    f"the API at {_base_url()} cannot be reached or understood "
+                    f"the API at {base_url()} cannot be reached or understood "
                     f"({type(error).__name__}): check the network and {URL_VARIABLE}, "
                     "then try again",
                     ExitCode.TRANSIENT,
@@ -80,7 +80,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_NoRedirects)
 
 
-def _base_url() -> str:
+def base_url() -> str:
+    """Where the API is; LoaderError (usage) if that is set to what may not get the token."""
     url = (os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
     parts = urlsplit(url)
     is_here = parts.hostname in ("127.0.0.1", "localhost", "::1")

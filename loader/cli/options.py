@@ -115,15 +115,20 @@ class Source:
             self.endpoint_url, self.region, self.aws_profile, self.role_arn, self.external_id
         )
 
-    def open(self) -> Export:
-        """Opens the export; a LoaderError (usage) where no source was given."""
+    @property
+    def address(self) -> str:
+        """The source; a LoaderError (usage) where none was given."""
         if not self.source:
             raise LoaderError(
                 "no source: give --source or set OPTIMIZELY_E3_SOURCE "
                 "(`loader demo` writes one to try with)",
                 ExitCode.USAGE,
             )
-        return open_export(self.source, self.access)
+        return self.source
+
+    def open(self) -> Export:
+        """Opens the export; a LoaderError (usage) where no source was given."""
+        return open_export(self.address, self.access)
 
 
 def with_source(command: Callable[..., None]) -> Callable[..., None]:

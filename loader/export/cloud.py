@@ -66,6 +66,8 @@ class Cloud:
     remedies: Mapping[str, str]
     other_remedy: str
     """For any other 401 or 403."""
+    read_remedy: str
+    """For a file that can be listed and not read."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,10 @@ class Bucket:
     url: str
     """`s3://<bucket>/` or `gs://<bucket>/`."""
     endpoint_url: str | None
+    region: str | None
+    """Where the client takes the bucket to be; None: that does not matter."""
+    origin: str
+    """Where the credentials come from, in words."""
     lease: Lease[Any] | None = field(repr=False)
     """None: obstore looks after the credentials itself."""
 
@@ -197,10 +203,17 @@ class CloudStore:
         if isinstance(error, FileNotFoundError):
             return gone(file)
         # S3 answers 403, not 404, for a missing key when the right to list ends at a prefix
-        is_denied = isinstance(error, PermissionDeniedError) and _code_of(error) == "AccessDenied"
-        if is_denied and file not in self.files(file.key.rpartition("/")[0] + "/"):
-            return gone(file)
-        return self._explain(error, self._folder + file.key)
+        path = self._folder + file.key
+        if isinstance(error, PermissionDeniedError) and _code_of(error) == "AccessDenied":
+            if file not in self.files(file.key.rpartition("/")[0] + "/"):
+                return gone(file)
+            cloud = self.bucket.cloud
+            return LoaderError(
+                f"{shown(self.bucket.url + path)} can be listed but not read; {cloud.name} says"
+                f" AccessDenied: {cloud.read_remedy}",
+                ExitCode.CREDENTIALS,
+            )
+        return self._explain(error, path)
 
     def _explain(self, error: Exception, path: str) -> LoaderError:
         lease = self.bucket.lease

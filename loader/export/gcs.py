@@ -1,6 +1,7 @@
 """An export in a bucket at Google: the vendor's, or a copy in a bucket of one's own."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,25 +30,21 @@ GCS = Cloud(
     },
     "check the Google credentials: run `gcloud auth application-default login`, or set"
     " GOOGLE_APPLICATION_CREDENTIALS",
+    "allow storage.objects.get to these credentials",
 )
 
 
-def open_gcs(bucket: str, folder: str, access: Access, lease: Lease[str] | None) -> CloudStore:
+def open_gcs(bucket: str, folder: str, access: Access, lease: Lease[str] | str) -> CloudStore:
     """A bucket's folder, `''` or with a final slash; no request is sent.
 
-    Without a lease of tokens obstore finds Google's default credentials and renews them. Raises
+    Given a text in place of a lease of tokens, which says where they come from, obstore finds
+    Google's default credentials and renews them. Raises
     LoaderError (usage) for a bad endpoint or file of credentials.
     """
-    endpoint_url = cloud.checked_endpoint(access.endpoint_url or os.environ.get(ENDPOINT_VARIABLE))
+    endpoint_url = endpoint(access)
     options: dict[str, Any] = {"base_url": endpoint_url} if endpoint_url else {}
-    if lease is not None:
-        tokens = lease
-
-        def provide() -> "GCSCredential":
-            # Expired at once, so the lease is asked before every request.
-            return {"token": tokens.grant().keys, "expires_at": datetime.now(UTC)}
-
-        options["credential_provider"] = provide
+    if isinstance(lease, Lease):
+        options["credential_provider"] = _provider(lease)
     try:
         client = GCSStore(
             bucket,
@@ -61,4 +58,26 @@ def open_gcs(bucket: str, folder: str, access: Access, lease: Lease[str] | None)
             " GOOGLE_* settings and the endpoint",
             ExitCode.USAGE,
         ) from error
-    return CloudStore(Bucket(client, GCS, f"gs://{bucket}/", endpoint_url, lease), folder)
+    opened = Bucket(
+        client,
+        GCS,
+        f"gs://{bucket}/",
+        endpoint_url,
+        region=None,
+        origin=lease.origin if isinstance(lease, Lease) else lease,
+        lease=lease if isinstance(lease, Lease) else None,
+    )
+    return CloudStore(opened, folder)
+
+
+def endpoint(access: Access) -> str | None:
+    """The endpoint that `access` or the environment names; None: Google's own."""
+    return cloud.checked_endpoint(access.endpoint_url or os.environ.get(ENDPOINT_VARIABLE))
+
+
+def _provider(lease: Lease[str]) -> "Callable[[], GCSCredential]":
+    def provide() -> "GCSCredential":
+        # Expired at once, so the lease is asked before every request.
+        return {"token": lease.grant().keys, "expires_at": datetime.now(UTC)}
+
+    return provide

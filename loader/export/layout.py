@@ -131,6 +131,8 @@ class Export:
         self._store = store
         self._downloads = CheckedDownloads(store)
         self.identity = store.identity
+        self.known_types = tuple(name for name in TABLES if name in type_names)
+        self.missing_types = tuple(name for name in TABLES if name not in type_names)
         self.unknown_types = tuple(sorted(name for name in type_names if name not in TABLES))
 
     def dates(self, export_type: str) -> list[date]:

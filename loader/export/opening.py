@@ -11,6 +11,7 @@ from loader.credentials import google, vendor
 from loader.credentials.aws import aws_lease
 from loader.credentials.lease import Lease
 from loader.errors import ExitCode, LoaderError, shown
+from loader.export import gcs, s3
 from loader.export.access import Access
 from loader.export.cloud import bucket_and_folder
 from loader.export.folder import FolderStore
@@ -51,45 +52,69 @@ def open_store(source: str, access: Access) -> ObjectStore:
     raise _unknown_source(f"{shown(scheme)}://")  # the rest may hold a password
 
 
+def is_folder(source: str) -> bool:
+    """Whether `source` is a folder of this machine."""
+    scheme, separator, _ = source.partition("://")
+    return not ACCOUNT_ID.fullmatch(source) and (not separator or scheme == "file")
+
+
+def server_url(source: str, access: Access) -> str:
+    """Address of the server that is asked first for a source in a cloud."""
+    if source.startswith("gs://"):
+        return gcs.endpoint(access) or "https://storage.googleapis.com"
+    if ACCOUNT_ID.fullmatch(source) and may_ask_api(access):
+        return api.base_url()
+    return s3.endpoint(access) or f"https://s3.{s3.region(access)}.amazonaws.com"
+
+
 def _open_account(account: str, access: Access) -> ObjectStore:
     """Google first: the vendor has announced the end of the export to S3."""
-    if not _may_ask_api(access):
+    if not may_ask_api(access):
         lease, region = aws_lease(access)
         return open_s3(VENDOR_S3_BUCKET, f"v1/account_id={account}/", access, lease, region)
     tokens = vendor.gcs_lease()
     try:
-        base = _base(tokens, account, "gs")
+        base = granted_base(tokens, account, "gs")
     except api.ApiRefusal:
         keys = vendor.s3_lease()
-        return open_s3(*bucket_and_folder(_base(keys, account, "s3"), "s3"), access, keys)
+        return open_s3(*bucket_and_folder(granted_base(keys, account, "s3"), "s3"), access, keys)
     return open_gcs(*bucket_and_folder(base, "gs"), access, tokens)
+
+
+def is_vendors(source: str) -> bool:
+    """Whether `source` is an address in one of the vendor's own buckets."""
+    scheme, _, rest = source.partition("://")
+    bucket = rest.partition("/")[0]
+    if scheme == "gs":
+        return bool(VENDOR_GCS_BUCKET.fullmatch(bucket))
+    return scheme == "s3" and bucket == VENDOR_S3_BUCKET
 
 
 def _open_s3(address: str, access: Access) -> ObjectStore:
     bucket, folder = bucket_and_folder(address, "s3")
-    if bucket != VENDOR_S3_BUCKET or not _may_ask_api(access):
+    if not is_vendors(f"s3://{address}") or not may_ask_api(access):
         lease, region = aws_lease(access)
         return open_s3(bucket, folder, access, lease, region)
     keys = vendor.s3_lease()
-    _base(keys, _account_of(f"s3://{address}"), "s3")
+    granted_base(keys, account_of(f"s3://{address}"), "s3")
     return open_s3(bucket, folder, access, keys)
 
 
 def _open_gcs(address: str, access: Access) -> ObjectStore:
     bucket, folder = bucket_and_folder(address, "gs")
-    if not VENDOR_GCS_BUCKET.fullmatch(bucket) or not _may_ask_api(access):
-        google.find_default()
-        return open_gcs(bucket, folder, access, None)
+    if not is_vendors(f"gs://{address}") or not may_ask_api(access):
+        return open_gcs(bucket, folder, access, google.find_default())
     tokens = vendor.gcs_lease()
-    _base(tokens, _account_of(f"gs://{address}"), "gs")
+    granted_base(tokens, account_of(f"gs://{address}"), "gs")
     return open_gcs(bucket, folder, access, tokens)
 
 
-def _may_ask_api(access: Access) -> bool:
+def may_ask_api(access: Access) -> bool:
+    """Whether the token API may give credentials: a profile or a role goes before it."""
     return api.has_token() and not (access.aws_profile or access.role_arn)
 
 
-def _base(lease: Lease[Any], account: str | None, scheme: str) -> str:
+def granted_base(lease: Lease[Any], account: str | None, scheme: str) -> str:
     """`bucket/prefix` where the API's credentials may read; it must be this account's, if it says.
 
     Raises LoaderError: usage for another account, and whatever the API's answer is worth.
@@ -101,7 +126,7 @@ def _base(lease: Lease[Any], account: str | None, scheme: str) -> str:
             f" {scheme}://<bucket>/<prefix>/",
             ExitCode.USAGE,
         )
-    answered = _account_of(base)
+    answered = account_of(base)
     if account is not None and answered is not None and account.lstrip("0") != answered.lstrip("0"):
         raise LoaderError(
             f"{api.TOKEN_VARIABLE} belongs to account {answered}, not {account}: set a token of"
@@ -111,7 +136,8 @@ def _base(lease: Lease[Any], account: str | None, scheme: str) -> str:
     return base.removeprefix(f"{scheme}://")
 
 
-def _account_of(address: str) -> str | None:
+def account_of(address: str) -> str | None:
+    """The number of the account whose export is at `address`, where it can be seen."""
     found = ACCOUNT_IN_ADDRESS.search(address)
     return found[1] if found else None
 

@@ -39,6 +39,7 @@ S3 = Cloud(
         "RequestTimeTooSkewed": "set this machine's clock",
     },
     f"the prefix must be the account's own, {ACCOUNT_PREFIX}",
+    "allow s3:GetObject to these credentials, and kms:Decrypt with the bucket's key",
 )
 
 
@@ -54,8 +55,8 @@ def open_s3(
     `chain_region` is the region the keys' own settings name. Raises LoaderError (usage) for a bad
     endpoint.
     """
-    endpoint_url = cloud.checked_endpoint(access.endpoint_url or _endpoint_of_environment())
-    region = access.region or os.environ.get("AWS_REGION") or chain_region or DEFAULT_REGION
+    endpoint_url = endpoint(access)
+    bucket_region = region(access, chain_region)
     options: dict[str, Any] = {"endpoint": endpoint_url} if endpoint_url else {}
 
     def provide() -> "S3Credential":
@@ -70,7 +71,7 @@ def open_s3(
     try:
         client = S3Store(
             bucket,
-            region=region,
+            region=bucket_region,
             credential_provider=provide,
             client_options=cloud.client_options(endpoint_url),
             retry_config=cloud.RETRIES,
@@ -81,8 +82,16 @@ def open_s3(
             f"s3://{bucket}/ cannot be opened: check the AWS_* settings, endpoint and region",
             ExitCode.USAGE,
         ) from error
-    return CloudStore(Bucket(client, S3, f"s3://{bucket}/", endpoint_url, lease), folder)
+    opened = Bucket(client, S3, f"s3://{bucket}/", endpoint_url, bucket_region, lease.origin, lease)
+    return CloudStore(opened, folder)
 
 
-def _endpoint_of_environment() -> str | None:
-    return next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
+def endpoint(access: Access) -> str | None:
+    """The endpoint of S3 that `access` or the environment names; None: Amazon's own."""
+    found = (os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name))
+    return cloud.checked_endpoint(access.endpoint_url or next(found, None))
+
+
+def region(access: Access, chain_region: str | None = None) -> str:
+    """The bucket's region, as far as anyone said."""
+    return access.region or os.environ.get("AWS_REGION") or chain_region or DEFAULT_REGION

@@ -52,6 +52,9 @@ class GcsExport:
     requests: Counter[str] = field(default_factory=Counter)
     """Requests since the bucket was made, or since `requests.clear()`: `LIST`, `GET`."""
     faults: dict[str, Fault] = field(default_factory=dict)
+    rejected: int = 0
+    """Requests that came with a token that had ended, or that never was."""
+    delay: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -79,6 +82,10 @@ class GcsExport:
         """Have the next `times` requests of a kind (`LIST`, `GET`) answered with this error."""
         self.faults[kind] = Fault(status, code, times)
 
+    def slow_down(self, seconds: float) -> None:
+        """Have each answer take this long."""
+        self.delay = seconds
+
     def issue(self, lifetime: float = 3600.0) -> str:
         """A token that opens the bucket for `lifetime` seconds."""
         token = f"ya29.{uuid.uuid4().hex}"
@@ -100,6 +107,8 @@ class GcsServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), GcsHandler)
         self.buckets: dict[str, GcsExport] = {}
+        self.clock_offset = 0.0
+        """How many seconds the server's clock is ahead of this machine's."""
         self.endpoint_url = f"http://127.0.0.1:{self.server_address[1]}"
         self._thread = threading.Thread(target=self.serve_forever, daemon=True)
         self._thread.start()
@@ -140,6 +149,7 @@ class GcsHandler(BaseHTTPRequestHandler):
                     del bucket.faults[kind]
         if fault is not None:
             return self._refuse(fault.status, fault.code)
+        time.sleep(bucket.delay)
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if bucket.tokens.get(token, 0.0) <= time.monotonic():
             is_others = any(
@@ -148,11 +158,18 @@ class GcsHandler(BaseHTTPRequestHandler):
             )
             if is_others:
                 return self._refuse(403, "AccessDenied")
+            bucket.rejected += 1
             return self._refuse(401, "AuthenticationRequired")
         if kind == "GET":
             return self._get(bucket, unquote(key))
         asked = {name: values[0] for name, values in parse_qs(url.query).items()}
         return self._list(bucket, asked)
+
+    def do_HEAD(self) -> None:
+        self._answer(400, b"", {})
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(time.time() + self.server.clock_offset)
 
     def _list(self, bucket: GcsExport, asked: dict[str, str]) -> None:
         prefix, delimiter = asked.get("prefix", ""), asked.get("delimiter")

@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,12 @@ class BucketRules:
     sessions: dict[str, float] = field(default_factory=dict)
     """When the temporary keys end that this bucket's sessions use, by `time.monotonic()`."""
 
-    def is_over(self, authorization: str) -> bool:
-        """Whether a request is signed with the key of a session that is over."""
-        found = re.search(r"Credential=([^/]+)/", authorization)
-        return self.sessions.get(found[1] if found else "", math.inf) <= time.monotonic()
+    access_keys: set[str] = field(default_factory=set)
+    """What the requests were signed with."""
+    rejected: int = 0
+    """Requests with the keys of a session that was over."""
+    delay: float = 0.0
+    """How long, in seconds, an answer takes."""
 
 
 class Proxy(ThreadingHTTPServer):
@@ -74,6 +77,20 @@ class Proxy(ThreadingHTTPServer):
         self.upstream = upstream
         self.rules: dict[str, BucketRules] = {}
         self.lock = threading.Lock()
+        self.clock_offset = 0.0
+        """How many seconds the server's clock is ahead of this machine's."""
+        self.region: str | None = None
+        """What a HEAD of a bucket says its region is."""
+        self.external_ids: dict[str, str] = {}
+        """By role, the external id that its trust policy asks for, which moto does not look at."""
+        self.assumed: list[tuple[str, str]] = []
+        """Session name and duration of each role that was assumed."""
+
+    def reset(self) -> None:
+        """As it was for a new test; what was uploaded stays."""
+        self.clock_offset, self.region = 0.0, None
+        self.external_ids.clear()
+        self.assumed.clear()
 
 
 class ProxyHandler(BaseHTTPRequestHandler):
@@ -100,7 +117,14 @@ class ProxyHandler(BaseHTTPRequestHandler):
                     del rules.faults[kind]
         if fault is not None:
             return self._answer(fault.status, _error_body(fault.code, fault.code))
-        if rules.is_over(self.headers.get("Authorization", "")):
+        if abs(self.server.clock_offset) > 15 * 60:
+            return self._answer(403, _error_body("RequestTimeTooSkewed", "Too large."))
+        time.sleep(rules.delay)
+        signed = re.search(r"Credential=([^/]+)/", self.headers.get("Authorization", ""))
+        access_key = signed[1] if signed else ""
+        rules.access_keys.add(access_key)
+        if rules.sessions.get(access_key, math.inf) <= time.monotonic():
+            rules.rejected += 1
             return self._answer(400, _error_body("ExpiredToken", "The token has expired."))
         if kind == "LIST":
             prefix = parse_qs(url.query).get("prefix", [""])[0]
@@ -110,13 +134,26 @@ class ProxyHandler(BaseHTTPRequestHandler):
         return self._pass_on()
 
     def do_HEAD(self) -> None:
-        self._count_and_pass_on()
+        """Of a bucket or the server: anyone learns the time and the region, as at Amazon."""
+        self.send_response_only(403)
+        self.send_header("Date", formatdate(time.time() + self.server.clock_offset, usegmt=True))
+        if self.server.region:
+            self.send_header("x-amz-bucket-region", self.server.region)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def do_PUT(self) -> None:
         self._count_and_pass_on()
 
     def do_POST(self) -> None:
-        self._count_and_pass_on()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = {name: values[0] for name, values in parse_qs(body.decode("latin-1")).items()}
+        if asked.get("Action") == "AssumeRole":
+            wanted = self.server.external_ids.get(asked["RoleArn"])
+            if wanted is not None and asked.get("ExternalId") != wanted:
+                return self._answer(403, _sts_error("AccessDenied"))
+            self.server.assumed.append((asked["RoleSessionName"], asked["DurationSeconds"]))
+        return self._pass_on(body)
 
     def do_DELETE(self) -> None:
         self._count_and_pass_on()
@@ -128,9 +165,10 @@ class ProxyHandler(BaseHTTPRequestHandler):
                 self.server.rules[bucket].requests[self.command] += 1
         self._pass_on()
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, body: bytes | None = None) -> None:
         """Send the request on as it came, `Host` too, or its signature would not hold."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if body is None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         upstream = http.client.HTTPConnection(*self.server.upstream, timeout=60)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -146,8 +184,7 @@ class ProxyHandler(BaseHTTPRequestHandler):
         for name, value in answer.getheaders():
             if name.lower() not in ("connection", "transfer-encoding", "content-length"):
                 self.send_header(name, value)
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else None
-        self.send_header("Content-Length", length or str(len(content)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
@@ -168,6 +205,15 @@ def _error_body(code: str, message: str) -> bytes:
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{message}</Message>"
         "<RequestId>4442587FB7D0A2F9</RequestId><HostId>test</HostId></Error>"
+    ).encode()
+
+
+def _sts_error(code: str) -> bytes:
+    """An error as STS words it."""
+    return (
+        '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error>'
+        f"<Type>Sender</Type><Code>{code}</Code><Message>refused</Message></Error>"
+        "<RequestId>4442587F</RequestId></ErrorResponse>"
     ).encode()
 
 
@@ -226,6 +272,7 @@ class S3Server:
         rules = BucketRules(prefix)
         self.proxy.rules[bucket] = rules
         return S3Export(
+            proxy=self.proxy,
             endpoint_url=self.endpoint_url,
             bucket=bucket,
             prefix=prefix,
@@ -317,6 +364,7 @@ class S3Server:
 class S3Export:
     """One bucket with one account's prefix, as the vendor gives it to a customer."""
 
+    proxy: Proxy
     endpoint_url: str
     bucket: str
     prefix: str
@@ -336,6 +384,20 @@ class S3Export:
     def environment(self) -> dict[str, str]:
         """A whole environment for a command: nothing of this machine's own AWS settings."""
         return _clean_environment() | self.credentials | {"AWS_ENDPOINT_URL_S3": self.endpoint_url}
+
+    @property
+    def account(self) -> str:
+        """The number of the account whose prefix this is."""
+        return self.prefix.rstrip("/").rpartition("=")[2]
+
+    @property
+    def rejected(self) -> int:
+        """Requests that came with keys of a session that was over."""
+        return self.rules.rejected
+
+    def slow_down(self, seconds: float) -> None:
+        """Have each answer take this long."""
+        self.rules.delay = seconds
 
     @property
     def requests(self) -> Counter[str]:
@@ -423,6 +485,7 @@ def s3_export(
     s3_server: S3Server, clean_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> S3Export:
     """A fresh bucket; this process's environment holds its keys, but not its endpoint."""
+    s3_server.proxy.reset()
     export = s3_server.export()
     for name, value in export.credentials.items():
         monkeypatch.setenv(name, value)
@@ -432,5 +495,6 @@ def s3_export(
 @pytest.fixture
 def vendor_export(s3_server: S3Server, clean_environment: None) -> S3Export:
     """A fresh account in the vendor's own bucket; the environment holds no keys for it."""
+    s3_server.proxy.reset()
     account = uuid.uuid4().int % 10**10
     return s3_server.export(f"v1/account_id={account}/", "optimizely-events-data")

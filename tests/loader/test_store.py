@@ -397,7 +397,7 @@ class TestRegion:
             monkeypatch.setenv(name, value)
         store = opening.open_store("s3://bucket/v1", Access(region=argument))
         assert isinstance(store, CloudStore)
-        assert store.bucket.client.config["region"] == expected
+        assert store.bucket.region == expected
         assert store.identity == "s3://bucket/v1/"
 
     def test_the_answer_names_the_region(self, s3_export: S3Export) -> None:
