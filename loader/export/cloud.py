@@ -247,6 +247,11 @@ def explain(error: Exception, address: str, cloud: Cloud, remedy: str | None) ->
             " rename that object, or copy the export without it",
             ExitCode.BAD_INPUT,
         )
+    if "Error performing token request" in text and status is not None and status < 500:
+        return LoaderError(
+            f"{where}: the credentials cannot be renewed (HTTP {status}): {cloud.other_remedy}",
+            ExitCode.CREDENTIALS,
+        )
     if code == "InvalidObjectState":
         return LoaderError(
             f"{where} is in an archive ({code}): restore it there first", ExitCode.BAD_INPUT

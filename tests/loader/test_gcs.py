@@ -6,12 +6,16 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
 
 from loader.errors import ExitCode, LoaderError
 from loader.export import cloud
 from loader.export.access import Access
+from loader.export.gcs import GCS
 from loader.export.layout import Export, SourceChanged, open_export
+from tests.loader.command import Command
 from tests.loader.gcs_server import GcsExport, GcsServer
+from tests.loader.s3_server import S3Export
 from tests.loader.test_store import AWKWARD_NAMES, check_error
 from tests.loader.token_api import TokenApi
 
@@ -133,6 +137,46 @@ def test_a_bucket_of_one_s_own_takes_google_s_default_credentials(
     monkeypatch.setenv("GOOGLE_BEARER_TOKEN", own.issue())
     assert open_gcs_export(own).dates("events") == [DAY]
     assert not token_api.calls
+
+
+def test_google_refuses_the_default_credentials() -> None:
+    """As obstore tells of it: nothing of Google's answer is shown."""
+    error = GenericError(
+        "Generic GCS error: Error performing token request: Error performing POST"
+        " https://accounts.google.com/o/oauth2/token in 1ms - Server returned non-2xx status code:"
+        ' 400 Bad Request: {"error": "invalid_grant", "hunter2": ""}'
+    )
+    told = cloud.explain(error, "gs://my-copies/", GCS, None)
+    check_error(
+        told,
+        ExitCode.CREDENTIALS,
+        "gs://my-copies/: the credentials cannot be renewed (HTTP 400)",
+        "`gcloud auth application-default login`",
+    )
+    assert "hunter2" not in str(told)
+
+
+def test_what_was_landed_from_s3_is_not_landed_again_from_google(
+    loader: Command,
+    export: Path,
+    vendor_export: S3Export,
+    gcs_export: GcsExport,
+    token_api: TokenApi,
+) -> None:
+    vendor_export.upload(export)
+    gcs_export.upload(export)
+    token_api.s3 = vendor_export
+    at_s3 = loader.json(
+        "pull", "--source", vendor_export.account, "--endpoint-url", vendor_export.endpoint_url
+    )
+    assert at_s3["days"] == 6
+    token_api.gcs = gcs_export
+    at_google = [
+        loader.json("pull", "--source", source, "--endpoint-url", gcs_export.endpoint_url)
+        for source in (gcs_export.source, gcs_export.source.rstrip("/"))
+    ]
+    assert [(done["days"], len(done["unchanged"])) for done in at_google] == [(0, 6), (0, 6)]
+    assert gcs_export.requests["GET"] == 0
 
 
 def test_no_google_credentials(
