@@ -47,6 +47,7 @@ class TokenApi(ThreadingHTTPServer):
         """Requests for `s3` and `gcs`, refused ones too."""
         self.secrets: list[str] = [self.token]
         """Everything that may be in no output."""
+        self.failure_headers: dict[str, str] = {}
         self._failures: list[int] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -55,9 +56,10 @@ class TokenApi(ThreadingHTTPServer):
         """What a process needs to use it."""
         return {"OPTIMIZELY_API_URL": self.url, "OPTIMIZELY_API_TOKEN": self.token}
 
-    def fail(self, status: int, times: int = 1) -> None:
-        """Have the next `times` requests answered with this status."""
+    def fail(self, status: int, times: int = 1, headers: dict[str, str] | None = None) -> None:
+        """Have the next `times` requests answered with this status, and these headers."""
         self._failures = [status] * times
+        self.failure_headers = headers or {}
 
     def answer(self, kind: str, asked: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
         """HTTP status and content for one request."""
@@ -112,6 +114,9 @@ class TokenApiHandler(BaseHTTPRequestHandler):
         body = json.dumps(content).encode()
         self.send_response_only(status)
         self.send_header("Date", formatdate(time.time() + self.server.clock_offset, usegmt=True))
+        if status != 200:
+            for name, value in self.server.failure_headers.items():
+                self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
