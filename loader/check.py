@@ -253,7 +253,7 @@ class _Checker:
                     ExitCode.USAGE,
                 )
             return _Finding(f"{where} will be made by the first pull")
-        with open_warehouse(self._warehouse):
+        with open_warehouse(self._warehouse, waits=False):
             return _Finding(f"{where} can be written")
 
 

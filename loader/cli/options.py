@@ -75,8 +75,8 @@ class Source:
         str | None,
         typer.Option(
             envvar="OPTIMIZELY_E3_SOURCE",
-            help="Where the export is: s3://bucket/prefix, gs://bucket, a folder, "
-            "or the number of an account.",
+            help="Where the export is: s3://bucket/prefix, gs://bucket, a folder, or the number "
+            "of an account (a folder of that name is ./12345).",
             show_default=False,
         ),
     ] = None

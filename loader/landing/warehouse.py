@@ -29,19 +29,23 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 @contextmanager
-def open_warehouse(path: Path, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_warehouse(
+    path: Path, *, read_only: bool = False, waits: bool = True
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens the warehouse, waiting for another process to let go of it.
 
     Args:
         path: The DuckDB file; created unless `read_only`.
         read_only: Open without the right to write.
+        waits: Whether to wait for another process, or to say at once that there is one.
 
     Raises:
         LoaderError: In use for too long, not a DuckDB file, no disk space, or not permitted.
     """
     connection = None
     try:
-        connection = _connect(path, read_only, time.monotonic() + LOCK_WAIT_SECONDS)
+        patience = LOCK_WAIT_SECONDS if waits else 0.0
+        connection = _connect(path, read_only, time.monotonic() + patience)
         connection.execute("set TimeZone = 'UTC'")
         yield connection
     except duckdb.Error as error:

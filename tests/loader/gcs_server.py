@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from tests.loader.s3_server import Fault
+from tests.loader.s3_server import Fault, cleaned_environment
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class GcsExport:
     def source(self) -> str:
         """What a user gives: `gs://optimizely-e3-<id>/`."""
         return f"gs://{self.bucket}/{self.prefix}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """A whole environment for a command, but for what the token API's says."""
+        return cleaned_environment() | {"GOOGLE_BASE_URL": self.endpoint_url}
 
     def upload(self, folder: Path) -> None:
         """Put every file of a folder below the prefix; `folder` holds the `type=` folders."""

@@ -227,7 +227,7 @@ class S3Server:
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env=_clean_environment(),
+            env=cleaned_environment(),
         )
         self.direct_url = f"http://127.0.0.1:{port}"
         try:
@@ -383,7 +383,7 @@ class S3Export:
     @property
     def environment(self) -> dict[str, str]:
         """A whole environment for a command: nothing of this machine's own AWS settings."""
-        return _clean_environment() | self.credentials | {"AWS_ENDPOINT_URL_S3": self.endpoint_url}
+        return cleaned_environment() | self.credentials | {"AWS_ENDPOINT_URL_S3": self.endpoint_url}
 
     @property
     def account(self) -> str:
@@ -451,7 +451,7 @@ def _free_port() -> int:
 OWN_SETTINGS = ("AWS_", "GOOGLE_", "OPTIMIZELY_")
 
 
-def _clean_environment() -> dict[str, str]:
+def cleaned_environment() -> dict[str, str]:
     """This process's environment without its settings for the clouds and the loader."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN_SETTINGS)}
     return kept | {
@@ -476,7 +476,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(OWN_SETTINGS):
             monkeypatch.delenv(name)
-    for name, value in _clean_environment().items():
+    for name, value in cleaned_environment().items():
         monkeypatch.setenv(name, value)
 
 

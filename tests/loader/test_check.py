@@ -11,7 +11,6 @@ import pytest
 from loader.demo import write_export
 from loader.errors import ExitCode
 from loader.export import cloud
-from loader.landing import warehouse
 from tests.loader.command import Command
 from tests.loader.gcs_server import GcsExport, GcsServer
 from tests.loader.s3_server import S3Export
@@ -295,12 +294,9 @@ def test_warehouses(
     assert there.read_bytes() == before
 
 
-def test_a_warehouse_in_use(
-    loader: Command, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_warehouse_in_use_is_not_waited_for(loader: Command, demo: Path, tmp_path: Path) -> None:
     there = tmp_path / "w.duckdb"
     duckdb.connect(there).close()
-    monkeypatch.setattr(warehouse, "LOCK_WAIT_SECONDS", 0.1)
     with _held_open(there):
         checked = Checked(loader, "--source", demo, "--warehouse", there)
     checked.fails(

@@ -1,5 +1,6 @@
 """An export at Google: what is listed and copied, with which credentials, and what went wrong."""
 
+import json
 import os
 from dataclasses import replace
 from datetime import date, timedelta
@@ -177,6 +178,28 @@ def test_what_was_landed_from_s3_is_not_landed_again_from_google(
     ]
     assert [(done["days"], len(done["unchanged"])) for done in at_google] == [(0, 6), (0, 6)]
     assert gcs_export.requests["GET"] == 0
+
+
+def test_in_a_process_of_its_own(
+    loader: Command, export: Path, gcs_export: GcsExport, token_api: TokenApi
+) -> None:
+    """Everything comes from the environment."""
+    gcs_export.upload(export)
+    token_api.gcs = gcs_export
+    settings = gcs_export.environment | token_api.environment
+    done = loader.process(
+        "pull", "--json", **settings | {"OPTIMIZELY_E3_SOURCE": gcs_export.account}
+    )
+    assert done.returncode == ExitCode.DONE, done.stderr
+    assert json.loads(done.stdout)["days"] == 6
+    token_api.fail(401, times=10)
+    refused = loader.process(
+        "pull", "--json", **settings | {"OPTIMIZELY_E3_SOURCE": gcs_export.account}
+    )
+    assert refused.returncode == ExitCode.CREDENTIALS
+    assert refused.stderr.count("\n") == 1
+    for secret in token_api.secrets:
+        assert secret not in done.stdout + done.stderr + refused.stdout + refused.stderr
 
 
 def test_no_google_credentials(

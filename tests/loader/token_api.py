@@ -49,7 +49,8 @@ class TokenApi(ThreadingHTTPServer):
         """Everything that may be in no output."""
         self.failure_headers: dict[str, str] = {}
         self._failures: list[int] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        # Looked at often whether it is to stop: each test waits for that.
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def environment(self) -> dict[str, str]:
