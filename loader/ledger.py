@@ -137,6 +137,15 @@ def landed_contents(connection: duckdb.DuckDBPyConnection, unit: Unit) -> str:
     return contents_fingerprint((key, size) for key, size in rows)
 
 
+def landed_files(connection: duckdb.DuckDBPyConnection, unit: Unit) -> set[ExportFile]:
+    """A landed day's files, as they were listed."""
+    rows = connection.execute(
+        f"select key, size, etag from {SCHEMA}.files where export_type = ? and export_date = ?",
+        list(unit),
+    ).fetchall()
+    return {ExportFile(*row) for row in rows}
+
+
 def quarantined_files(connection: duckdb.DuckDBPyConnection) -> dict[Unit, set[ExportFile]]:
     """The bad files of each day that could not be landed, as they were listed."""
     files: dict[Unit, set[ExportFile]] = {}

@@ -112,6 +112,10 @@ class CloudStore:
         """See ObjectStore.at."""
         return CloudStore(self.bucket, self._folder + folder)
 
+    def address(self, key: str) -> str:
+        """See ObjectStore.address."""
+        return f"{self.bucket.url}{self._folder}{key}"
+
     def folders(self, folder: str) -> list[str]:
         """See ObjectStore.folders."""
         return self.level(folder)[0]

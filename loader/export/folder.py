@@ -43,6 +43,10 @@ class FolderStore:
         """See ObjectStore.at."""
         return FolderStore(self._folder / folder)
 
+    def address(self, key: str) -> str:
+        """See ObjectStore.address."""
+        return str(self._folder / key)
+
     def folders(self, folder: str) -> list[str]:
         """See ObjectStore.folders."""
         return self._names(folder, os.DirEntry.is_dir)

@@ -163,6 +163,10 @@ class Export:
             export_type, export_date, is_ready, tuple(sorted(files.values())), selection
         )
 
+    def address(self, file: ExportFile) -> str:
+        """Where other tools find the file: `s3://bucket/prefix/key`, or an absolute path."""
+        return self._store.address(file.key)
+
     def download(self, file: ExportFile, path: Path) -> None:
         """Copy one listed file to `path`, in a folder that is there.
 

@@ -51,6 +51,9 @@ class ObjectStore(Protocol):
     def at(self, folder: str) -> "ObjectStore":
         """The same store, with `folder` for its own folder."""
 
+    def address(self, key: str) -> str:
+        """Where other tools find a file: `s3://bucket/prefix/key`, or an absolute path."""
+
     def folders(self, folder: str) -> list[str]:
         """Names, sorted, of the folders directly in `folder`."""
 

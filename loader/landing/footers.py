@@ -69,7 +69,7 @@ def _expression(column: spec.Column, found: pa.DataType | None) -> str:
     name = f'"{column.name}"'
     if found is None or pa.types.is_null(found):
         return f"cast(null as {column.sql_type}) as {name}"
-    if not _is_accepted(column.kind, found):
+    if not can_become(column, found):
         raise BadFile(f"column {column.name} is {found}, which cannot become {column.kind}")
     if column.kind == spec.TIMESTAMP:
         # DuckDB reads some of these as TIMESTAMP, some as TIMESTAMPTZ and some as BIGINT; going
@@ -79,6 +79,11 @@ def _expression(column: spec.Column, found: pa.DataType | None) -> str:
         if found.tz is not None:
             return f"make_timestamp(epoch_us(cast({name} as timestamptz))) as {name}"
     return f"cast({name} as {column.sql_type}) as {name}"
+
+
+def can_become(column: spec.Column, found: pa.DataType) -> bool:
+    """Whether a file's column of the type `found` can be landed as `column` without loss."""
+    return bool(pa.types.is_null(found)) or _is_accepted(column.kind, found)
 
 
 def _is_accepted(kind: str, found: pa.DataType) -> bool:

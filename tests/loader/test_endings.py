@@ -177,6 +177,9 @@ class ManyFiles:
     def at(self, folder: str) -> "ManyFiles":
         return self
 
+    def address(self, key: str) -> str:
+        return self.identity + key
+
     def folders(self, folder: str) -> list[str]:
         return [f"date={day(n)}" for n in range(2)] if folder == "type=events/" else []
 

@@ -78,6 +78,14 @@ class TestNames:
 
 
 class TestDays:
+    def test_any_name_can_be_asked_for(self, tmp_path: Path, s3_export: S3Export) -> None:
+        names = ["a b", "p+lus & ;", "é 🛒", "add to cart%3A 50%25", "%", "%zz", "=", "~.-_!()"]
+        write(tmp_path, *(f"{EVENTS}event={name}/part-0.parquet" for name in names))
+        for export in copies(tmp_path, s3_export):
+            for name in names:
+                asked = selection(events=(unescape(name),))
+                assert keys(export, "events", asked) == [f"{EVENTS}event={name}/part-0.parquet"]
+
     def test_holds_what_was_asked_for(self, tmp_path: Path, s3_export: S3Export) -> None:
         wanted = [
             f"{EVENTS}event=a%2Fb/part-0.parquet",
