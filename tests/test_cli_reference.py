@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -112,6 +113,29 @@ class TestOperations:
     def test_python(self) -> None:
         for text in blocks("python"):
             compile(text, "docs/operations.md", "exec")
+
+    def test_links_lead_somewhere(self) -> None:
+        for target, anchor in re.findall(r"\]\(([^)#]*)(#[^)]*)?\)", OPERATIONS):
+            assert not target or (ROOT / "docs" / target).is_file(), target
+            assert not anchor or f"# {anchor[1:].replace('-', ' ')}" in OPERATIONS.lower()
+
+    def test_commands_and_options_are_there(self) -> None:
+        known = commands()
+        asked = re.findall(r"\bloader ((?:[a-z]+)(?: [^`|;&<>#\n]*)?)", "\n".join(example_text()))
+        assert len(asked) > 15
+        for text in asked:
+            name, *arguments = shlex.split(text.split("\\")[0])
+            options = {argument for argument in arguments if argument.startswith("--")}
+            assert name in known, text
+            assert options <= known[name], text
+
+
+def example_text() -> list[str]:
+    """All code of the page: blocks, and what stands in backquotes within the text."""
+    inline = re.findall(
+        r"`(loader [^`]+)`", re.sub(r"^```.*?^```$", "", OPERATIONS, flags=re.M | re.S)
+    )
+    return [*blocks("bash"), *blocks("crontab"), *inline]
 
 
 class TestDaily:
