@@ -16,7 +16,7 @@ from loader.export.layout import Export, ExportDay, ExportFile
 from loader.export.selection import Selection
 from loader.landing.day import BadDay, check_day, land_day
 from loader.landing.footers import can_become
-from loader.landing.page_checksums import BadPage, check_pages
+from loader.landing.page_checksums import BadPage, check_pages, read_chunks
 from loader.landing.spool import file_id
 from loader.landing.warehouse import open_warehouse
 
@@ -116,15 +116,9 @@ def _describe(sample: Sample, path: Path) -> None:
             return  # the landing says why
         sample.row_count = metadata.num_rows
         sample.row_group_count = metadata.num_row_groups
-        sample.compression = sorted(
-            {
-                metadata.row_group(group).column(column).compression
-                for group in range(metadata.num_row_groups)
-                for column in range(metadata.num_columns)
-            }
-        )
         sample.columns = list(_columns(schema, spec.TABLES[sample.export_type]))
-        sample.checked_page_count = check_pages(source, metadata)
+        sample.compression = sorted({chunk.codec for chunk in read_chunks(source)})
+        sample.checked_page_count = check_pages(source)
 
 
 def _columns(schema: pa.Schema, table: spec.Table) -> Iterator[SampledColumn]:

@@ -70,7 +70,7 @@ def _print(taken: Sample, export: Export) -> None:
     if taken.row_count is not None:
         print(
             f", {taken.row_count:,} rows in {taken.row_group_count:,} row groups, "
-            f"{', '.join(taken.compression).lower() or 'no column'}, "
+            f"{', '.join(taken.compression) or 'no column'}, "
             f"{taken.checked_page_count or 0:,} page checksums",
             end="",
         )

@@ -42,7 +42,7 @@ def read_footer(path: Path, table: spec.Table) -> Footer:
             file = pq.ParquetFile(source)
             row_count = file.metadata.num_rows
             schema = file.schema_arrow
-            check_pages(source, file.metadata)
+            check_pages(source)
         except (pa.ArrowException, OSError) as error:
             raise BadFile(f"not a readable Parquet file ({_first_line(error)})") from error
         except BadPage as error:

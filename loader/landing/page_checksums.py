@@ -1,18 +1,33 @@
 """Compares the pages of a Parquet file with the checksums it carries, without decoding them.
 
 DuckDB does not look at these checksums: of files with one flipped bit it loads most without a word.
-Where a file carries none, nothing is found. Source: the Apache Parquet format, `PageHeader` in
-Thrift's compact protocol; the checksum is CRC-32 of a page's bytes as they stand in the file.
+Where a file carries none, nothing is found. Source: the Apache Parquet format, `FileMetaData` and
+`PageHeader` in Thrift's compact protocol; the checksum is CRC-32 of a page's bytes as they stand in
+the file.
+
+The footer is read here, not by pyarrow: asked for a column of a damaged one, pyarrow (26) ends the
+whole process (`terminate called after throwing an instance of 'parquet::ParquetException'`).
 """
 
 import mmap
 import zlib
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
-import pyarrow.parquet as pq
+CODECS = ("uncompressed", "snappy", "gzip", "lzo", "brotli", "lz4", "zstd", "lz4_raw")
 
+_ROW_GROUPS, _COLUMNS, _COLUMN_METADATA = 4, 1, 3
+_PATH, _CODEC, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 3, 4, 7, 9, 11
+_CHUNK_FIELDS = dict.fromkeys((_PATH, _CODEC, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE))
+_FOOTER_FIELDS = {_ROW_GROUPS: {_COLUMNS: {_COLUMN_METADATA: _CHUNK_FIELDS}}}
+"""Fields of `FileMetaData` that are read, by their ids, down to those of `ColumnMetaData`."""
+
+_MAGIC = b"PAR1"
 _COMPRESSED_SIZE_FIELD = 3
 _CRC_FIELD = 4
+_FIELDS_WITHOUT_CRC = {1, 2, 3}
+"""Integer fields of every page's header: its type and its two sizes."""
 
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(1, 13)
 """Types of Thrift's compact protocol."""
@@ -26,12 +41,18 @@ class BadChecksum(BadPage):
     """A page whose checksum was read and differs."""
 
 
-def check_pages(source: BinaryIO, metadata: pq.FileMetaData) -> int:
-    """Compares every page that carries a checksum with it; returns how many did.
+@dataclass(frozen=True)
+class Chunk:
+    """Where the pages of one column of one row group are; -1 where the footer does not say."""
 
-    Args:
-        source: The open file.
-        metadata: Its footer.
+    column: str
+    codec: str
+    start: int
+    size: int
+
+
+def check_pages(source: BinaryIO) -> int:
+    """Compares every page that carries a checksum with it; returns how many did.
 
     Raises:
         BadPage: Naming the column.
@@ -39,23 +60,62 @@ def check_pages(source: BinaryIO, metadata: pq.FileMetaData) -> int:
     checked = 0
     damaged: list[str] = []
     with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for group in range(metadata.num_row_groups):
-            row_group = metadata.row_group(group)
-            for number in range(row_group.num_columns):
-                column = row_group.column(number)
-                start = column.data_page_offset
-                if column.has_dictionary_page and column.dictionary_page_offset > 0:
-                    start = min(start, column.dictionary_page_offset)
-                try:
-                    checked += _check_chunk(content, start, column.total_compressed_size)
-                except BadChecksum as error:
-                    raise BadPage(_told(column.path_in_schema)) from error
-                except (BadPage, IndexError, RecursionError):
-                    damaged.append(column.path_in_schema)
+        if _has_no_checksums(content):
+            return 0
+        for chunk in _chunks(content):
+            try:
+                checked += _check_chunk(content, chunk.start, chunk.size)
+            except BadChecksum as error:
+                raise BadPage(_told(chunk.column)) from error
+            except (BadPage, IndexError, RecursionError):
+                damaged.append(chunk.column)
     # Some old writers note wrong places; those carry no checksums, and the reader is the judge.
     if damaged and checked:
         raise BadPage(_told(damaged[0]))
     return checked
+
+
+def read_chunks(source: BinaryIO) -> list[Chunk]:
+    """The column chunks that the footer of an open file names; none where it cannot be read."""
+    with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return list(_chunks(content))
+
+
+def _has_no_checksums(content: mmap.mmap) -> bool:
+    """Whether the first page's header is a whole one without a checksum: then no page has one.
+
+    Most files are so, and their footers need not be read.
+    """
+    try:
+        return _Reader(content, len(_MAGIC)).integers().keys() == _FIELDS_WITHOUT_CRC
+    except (BadPage, IndexError, RecursionError):
+        return False
+
+
+def _chunks(content: mmap.mmap) -> Iterator[Chunk]:
+    size = int.from_bytes(content[-8:-4], "little")
+    try:
+        footer = _Reader(content, len(content) - 8 - size).struct(_FOOTER_FIELDS)
+        columns = [column for group in footer[_ROW_GROUPS] for column in group[_COLUMNS]]
+        for column in columns:
+            fields = column[_COLUMN_METADATA]
+            codec = _integer(fields, _CODEC)
+            starts = [_integer(fields, _DATA_PAGE), _integer(fields, _DICTIONARY_PAGE)]
+            yield Chunk(
+                ".".join(part.decode(errors="replace") for part in fields.get(_PATH, [])),
+                CODECS[codec] if 0 <= codec < len(CODECS) else f"codec {codec}",
+                min(starts) if starts[1] > 0 else starts[0],
+                _integer(fields, _SIZE),
+            )
+    except (BadPage, IndexError, KeyError, RecursionError, TypeError, AttributeError):
+        return  # a footer that is damaged: the reader of the rows is the judge
+
+
+def _integer(fields: dict[int, Any], field: int) -> int:
+    value = fields.get(field, -1)
+    if not isinstance(value, int):
+        raise BadPage
+    return value
 
 
 def _told(column: str) -> str:
@@ -103,6 +163,40 @@ class _Reader:
                 self._skip(kind)
         return found
 
+    def struct(self, wanted: Mapping[int, Any]) -> dict[int, Any]:
+        """The struct's fields that are wanted, by their id; every other one is stepped over.
+
+        `wanted` maps the id of a field to what is wanted of the structs in it, or to None.
+        """
+        found = {}
+        field = 0
+        while head := self._byte():
+            step, kind = head >> 4, head & 0x0F
+            field = field + step if step else self._zigzag()
+            if field in wanted:
+                found[field] = self._value(kind, wanted[field])
+            else:
+                self._skip(kind)
+        return found
+
+    def _value(self, kind: int, wanted: Mapping[int, Any] | None) -> Any:
+        if kind in (_I16, _I32, _I64):
+            return self._zigzag()
+        if kind == _BINARY:
+            length = self._varint()
+            start, self.position = self.position, self.position + length
+            return self._content[start : self.position]
+        if kind == _LIST:
+            count, element = self._list_head()
+            return [self._value(element, wanted) for _ in range(count)]
+        if kind == _STRUCT and wanted is not None:
+            return self.struct(wanted)
+        raise BadPage
+
+    def _list_head(self) -> tuple[int, int]:
+        head = self._byte()
+        return head >> 4 if head >> 4 != 15 else self._varint(), head & 0x0F
+
     def _skip(self, kind: int) -> None:
         if kind in (_TRUE, _FALSE):  # as a field, a boolean is its type
             return
@@ -116,9 +210,7 @@ class _Reader:
             length = self._varint()
             self.position += length
         elif kind in (_LIST, _SET):
-            head = self._byte()
-            count = head >> 4 if head >> 4 != 15 else self._varint()
-            self._skip_elements(count, head & 0x0F)
+            self._skip_elements(*self._list_head())
         elif kind == _MAP:
             if count := self._varint():
                 kinds = self._byte()

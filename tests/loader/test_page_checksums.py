@@ -1,13 +1,14 @@
 """Page checksums: every damaged page of a file that carries them is found."""
 
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loader.landing.page_checksums import BadPage, check_pages
+from loader.landing.page_checksums import BadPage, Chunk, check_pages, read_chunks
 
 SEED = 11
 ROWS = 3_000
@@ -36,7 +37,7 @@ def write(path: Path, **options: object) -> Path:
 
 def checked_pages(path: Path) -> int:
     with path.open("rb") as source:
-        return check_pages(source, pq.ParquetFile(source).metadata)
+        return check_pages(source)
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
@@ -67,16 +68,16 @@ def test_finds_what_a_peer_finds(tmp_path: Path, version: str) -> None:
         flipped = bytearray(whole)
         flipped[rng.randrange(4, len(whole) - metadata.serialized_size)] ^= 1 << rng.randrange(8)
         path.write_bytes(flipped)
-        is_found = _is_found(path, metadata)
+        is_found = _is_found(path)
         found += is_found
         assert is_found or not _peer_finds(path)
     assert found > 120  # the others are in headers and indexes, which no checksum covers
 
 
-def _is_found(path: Path, metadata: pq.FileMetaData) -> bool:
+def _is_found(path: Path) -> bool:
     try:
         with path.open("rb") as source:
-            check_pages(source, metadata)
+            check_pages(source)
     except BadPage:
         return True
     return False
@@ -113,3 +114,57 @@ def test_the_column_is_named(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(BadPage, match="a page of column number is not what was written"):
         checked_pages(path)
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd", "gzip", "brotli", "lz4", "none"])
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_the_footer_says_where_the_pages_are(
+    tmp_path: Path, compression: str, use_dictionary: bool
+) -> None:
+    path = write(tmp_path / "file.parquet", compression=compression, use_dictionary=use_dictionary)
+    metadata = pq.ParquetFile(path).metadata
+    wanted = []
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            column = metadata.row_group(group).column(number)
+            start = column.dictionary_page_offset if use_dictionary else None
+            codec = {"none": "uncompressed", "lz4": "lz4_raw"}.get(compression, compression)
+            wanted.append(
+                Chunk(
+                    column.path_in_schema,
+                    codec,
+                    start or column.data_page_offset,
+                    column.total_compressed_size,
+                )
+            )
+    with path.open("rb") as source:
+        assert read_chunks(source) == wanted
+
+
+def test_a_damaged_footer_ends_nothing(tmp_path: Path) -> None:
+    # pyarrow's own column metadata ends the process at some of these.
+    path = tmp_path / "file.parquet"
+    rng = random.Random(SEED)
+    for options in ({}, {"write_page_checksum": True}):
+        pq.write_table(rows().slice(0, 50), path, **options)
+        whole = path.read_bytes()
+        size = pq.ParquetFile(path).metadata.serialized_size
+        for _ in range(1_000):
+            flipped = bytearray(whole)
+            flipped[rng.randrange(len(whole) - 8 - size, len(whole))] ^= 1 << rng.randrange(8)
+            path.write_bytes(flipped)
+            with path.open("rb") as source, suppress(BadPage):
+                check_pages(source)
+                read_chunks(source)
+
+
+def test_a_damaged_first_page_hides_no_checksum(tmp_path: Path) -> None:
+    path = write(tmp_path / "file.parquet", write_page_checksum=True)
+    whole = path.read_bytes()
+    for place in range(4, 40):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            path.write_bytes(flipped)
+            with suppress(BadPage):
+                assert checked_pages(path) > 0

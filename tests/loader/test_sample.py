@@ -77,7 +77,7 @@ class TestColumns:
             "status": "unknown",
         }
         assert (told["row_count"], told["row_group_count"]) == (2, 2)
-        assert told["compression"] == ["ZSTD"]
+        assert told["compression"] == ["zstd"]
         assert told["rows"] == []
         assert told["reason"] == "required columns are missing: uuid"
         assert told["size"] == len(content)
