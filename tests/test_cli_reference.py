@@ -11,7 +11,7 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from typer.main import get_command
 
 import loader.cli
