@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from loader.errors import ExitCode, LoaderError, shown
 
-_DURATION = re.compile(r"(\d{1,6})([smhd])")
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_AGE = re.compile(r"(\d{1,4})d")
+_AGE = re.compile(r"([0-9]{1,4})d")
 
 
 def today_utc() -> date:

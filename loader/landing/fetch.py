@@ -58,8 +58,8 @@ class Fetcher:
         self._look_ahead(days)
         fetching = self._fetching[days[0]]
         wait([fetching])
-        if _is_disk_full(fetching.exception()) and len(self._fetching) > 1:
-            # The days ahead took the space that this one needs.
+        if _is_disk_full(fetching.exception()):
+            # Other days may have had the space that this one needs.
             wait(self._fetching.values())
             for day in list(self._fetching):
                 self.remove(day)

@@ -223,6 +223,8 @@ class _Reader:
             raise BadPage
 
     def _skip_elements(self, count: int, kind: int) -> None:
+        if count > len(self._content):  # a damaged count would keep the loop busy for ever
+            raise BadPage
         for _ in range(count):
             # in a collection, a boolean is a byte
             self._skip(_BYTE if kind in (_TRUE, _FALSE) else kind)

@@ -138,7 +138,7 @@ def run_plan(
 
 
 def pull(source: Path | str, warehouse: Path, **options: Any) -> PullResult:
-    """Lands what differs; options are `types`, `window`, `force` and `endpoint_url`."""
+    """Lands what differs; options are `types`, `window`, `endpoint_url` and those of `run_pull`."""
     return _asked(run_pull, source, warehouse, **options)
 
 
@@ -149,11 +149,11 @@ def _asked(
     *,
     types: tuple[str, ...] = BOTH_TYPES,
     window: Window = EVERYTHING,
-    force: bool = False,
     endpoint_url: str | None = None,
+    **options: Any,
 ) -> Answer:
     export = open_export(str(source), Access(endpoint_url=endpoint_url))
-    return ask(export, warehouse, list(types), window, force=force)
+    return ask(export, warehouse, list(types), window, **options)
 
 
 def while_downloading(
