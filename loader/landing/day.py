@@ -76,9 +76,8 @@ def check_readable(fetched: FetchedDay) -> None:
     Raises:
         BadDay: With every file whose rows cannot be read although its footer can.
     """
-    with duckdb.connect(config=CONFIG) as connection:
-        if bad_files := _unreadable_files(connection, fetched):
-            raise BadDay(bad_files)
+    if bad_files := _unreadable_files(fetched):
+        raise BadDay(bad_files)
 
 
 def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> ledger.LandedDay:
@@ -122,7 +121,7 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
             _rollback(connection)
             if is_disk_full(error):
                 raise
-            raise _explain(connection, error, fetched) from error
+            raise _explain(error, fetched) from error
         except BaseException:
             _rollback(connection)
             raise
@@ -175,11 +174,7 @@ def _insert_rows(
             )
 
 
-def _explain(
-    connection: duckdb.DuckDBPyConnection,
-    error: duckdb.Error,
-    fetched: FetchedDay,
-) -> Exception:
+def _explain(error: duckdb.Error, fetched: FetchedDay) -> Exception:
     """What a failed transaction means: too little memory, or files that cannot be read."""
     if isinstance(error, duckdb.OutOfMemoryException):
         return LoaderError(
@@ -187,26 +182,29 @@ def _explain(
             "close other programs and run the pull again",
             ExitCode.TRANSIENT,
         )
-    bad_files = _unreadable_files(connection, fetched)
+    bad_files = _unreadable_files(fetched)
     return BadDay(bad_files) if bad_files else error
 
 
-def _unreadable_files(
-    connection: duckdb.DuckDBPyConnection, fetched: FetchedDay
-) -> dict[ExportFile, str]:
-    """Files whose rows cannot be read, each with the reason."""
+def _unreadable_files(fetched: FetchedDay) -> dict[ExportFile, str]:
+    """Files whose rows cannot be read, each with the reason.
+
+    Each file is read by a database of its own: after some damaged files (`FATAL Error`) DuckDB's
+    database reads nothing any more, and every file behind would seem bad.
+    """
     bad_files = {}
     for file, footer in fetched.footers.items():
         try:
-            connection.execute(
-                f"""
-                select max(hash(columns(*))) from (
-                    select {", ".join(footer.expressions)}
-                    from read_parquet($1, hive_partitioning = false)
-                )
-                """,
-                [str(fetched.paths[file])],
-            ).fetchall()
+            with duckdb.connect(config=CONFIG) as connection:
+                connection.execute(
+                    f"""
+                    select max(hash(columns(*))) from (
+                        select {", ".join(footer.expressions)}
+                        from read_parquet($1, hive_partitioning = false)
+                    )
+                    """,
+                    [str(fetched.paths[file])],
+                ).fetchall()
         except duckdb.Error as reason:
             bad_files[file] = str(reason).splitlines()[0]
     return bad_files

@@ -29,7 +29,7 @@ from tests.loader.exports import (
     query,
     staged,
 )
-from tests.models.histories import write_state
+from tests.models.histories import parquet_bytes, write_state
 
 INSTANT = datetime(2024, 2, 27, 5, 59, 59, 123000)
 """In New York it is still the day before."""
@@ -431,6 +431,21 @@ class TestQuarantine:
         assert [file.key[-14:] for file in bad.bad_files] == ["part-1.parquet", "part-3.parquet"]
         assert result.landed == []
         assert query(landing.warehouse, "from optimizely_ledger.days") == []
+
+    def test_a_damaged_file_makes_no_other_seem_bad(self, landing: Landing) -> None:
+        # Of some of these DuckDB says `FATAL Error`, and its database reads nothing from then on.
+        [(key, rows), *_] = few_days(1)["events", day(0)]
+        good = parquet_bytes(key, rows)
+        rng = random.Random(5)
+        refused = 0
+        for number in range(34):
+            damaged = bytearray(good)
+            place = rng.randrange(len(good) // 2 if number % 2 else 0, len(good))
+            damaged[place] ^= 1 << rng.randrange(8)
+            for _, bad in landing.land(bytes(damaged), good).quarantined:
+                assert [file.key[-14:] for file in bad.bad_files] == ["part-0.parquet"]
+                refused += 1
+        assert refused > 10
 
 
 def _spoil_pages(content: bytes) -> bytes:
