@@ -11,7 +11,7 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from typer.main import get_command
 
 import loader.cli

@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from loader import ledger, spec
 from loader.landing.warehouse import create_tables
