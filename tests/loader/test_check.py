@@ -127,6 +127,20 @@ def test_the_vendor_s_buckets(
         assert not any(secret in checked.text for secret in token_api.secrets)
 
 
+@pytest.mark.parametrize("hours", [0, 3])
+def test_an_account_s_number(
+    loader: Command, vendor_export: S3Export, token_api: TokenApi, demo: Path, hours: int
+) -> None:
+    """The clock is compared with the API's: where the export is, only the API knows."""
+    vendor_export.upload(demo)
+    token_api.s3, token_api.clock_offset = vendor_export, hours * 3600
+    checked = Checked(
+        loader, "--source", vendor_export.account, "--endpoint-url", vendor_export.endpoint_url
+    )
+    assert checked.statuses("fail") == (["clock"] if hours else []), checked.text
+    assert vendor_export.source in checked.message("source")
+
+
 def test_a_wrong_key(loader: Command, filled: S3Export, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     checked = Checked(loader, *s3_options(filled))

@@ -113,8 +113,7 @@ class TokenApiHandler(BaseHTTPRequestHandler):
         else:
             status, content = self.server.answer(kind, parse_qs(url.query))
         body = json.dumps(content).encode()
-        self.send_response_only(status)
-        self.send_header("Date", formatdate(time.time() + self.server.clock_offset, usegmt=True))
+        self.send_response(status)
         if status != 200:
             for name, value in self.server.failure_headers.items():
                 self.send_header(name, value)
@@ -122,6 +121,15 @@ class TokenApiHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        """To anyone; the answer says the time."""
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return formatdate(time.time() + self.server.clock_offset, usegmt=True)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
