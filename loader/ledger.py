@@ -1,8 +1,8 @@
 """The ledger: what is landed, written in the same transaction as the rows."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import date, datetime
 
 import duckdb
@@ -10,6 +10,26 @@ import duckdb
 from loader.export.layout import ExportDay, ExportFile, Unit, contents_fingerprint
 
 SCHEMA = "optimizely_ledger"
+
+NEW_COLUMNS = {
+    "loads": {
+        "rows_before": "bigint",
+        "files_added": "bigint",
+        "files_removed": "bigint",
+        "files_replaced": "bigint",
+    },
+    "files": {"erased_row_count": "bigint"},
+}
+"""Columns that a table got after its first version: an older warehouse gets them at its next load.
+
+They are NULL in older rows; read them through `current`, for a reader cannot add them.
+"""
+
+_ADD_COLUMNS = "\n".join(
+    f"alter table {SCHEMA}.{table} add column if not exists {name} {sql_type};"
+    for table, columns in NEW_COLUMNS.items()
+    for name, sql_type in columns.items()
+)
 
 CREATE_TABLES = f"""
 create schema if not exists {SCHEMA};
@@ -62,6 +82,20 @@ create table if not exists {SCHEMA}.changed_visitors (
     load_id bigint,
     visitor_id varchar
 );
+create table if not exists {SCHEMA}.forgotten_visitors (
+    visitor_hash varchar,
+    forgotten_at timestamp,
+    erased_at timestamp
+);
+create table if not exists {SCHEMA}.forgotten_salt (
+    salt blob
+);
+create table if not exists {SCHEMA}.privacy (
+    column_name varchar,
+    treatment varchar,
+    key_check varchar
+);
+{_ADD_COLUMNS}
 """
 """Tables of the ledger. `load_id` grows by one with every landed day, in commit order."""
 
@@ -73,6 +107,8 @@ class LandedFile:
     file: ExportFile
     file_id: int
     row_count: int
+    erased_row_count: int = 0
+    """Rows of forgotten visitors: in the file, not in the table, not in `row_count`."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +135,48 @@ class LandedDay:
         return (self.export_type, self.export_date)
 
 
+@dataclass(frozen=True)
+class Load:
+    """One change of one landed day, as the ledger's table `loads` keeps it.
+
+    `row_count`, `file_count` and `byte_count` are those of the day after it. `rows_before` and the
+    counts of files are None in loads of a loader that did not note them yet.
+    """
+
+    load_id: int
+    export_type: str
+    export_date: date
+    source: str
+    reason: str
+    file_count: int
+    row_count: int
+    byte_count: int
+    seconds: float
+    landed_at: datetime
+    rows_before: int | None
+    files_added: int | None
+    files_removed: int | None
+    files_replaced: int | None
+
+
 def exists(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether anything was ever landed in this warehouse."""
+    return has_table(connection, "days")
+
+
+def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether the ledger has this table: a warehouse may be older than it."""
     found = connection.execute(
-        "select count(*) from duckdb_tables() where schema_name = ? and table_name = 'days'",
-        [SCHEMA],
+        "select count(*) from duckdb_tables() where schema_name = ? and table_name = ?",
+        [SCHEMA, table],
     ).fetchone()
     return found is not None and found[0] > 0
+
+
+def current(table: str) -> str:
+    """SQL of a table of the ledger with all its columns, in an older warehouse too."""
+    new = ", ".join(f"cast(null as {kind}) as {name}" for name, kind in NEW_COLUMNS[table].items())
+    return f"(from {SCHEMA}.{table} union all by name select {new} where false)"
 
 
 def landed_days(connection: duckdb.DuckDBPyConnection) -> dict[Unit, LandedDay]:
@@ -157,6 +228,33 @@ def quarantined_files(connection: duckdb.DuckDBPyConnection) -> dict[Unit, set[E
     return files
 
 
+def loads(connection: duckdb.DuckDBPyConnection) -> list[Load]:
+    """Every load, newest first; empty where nothing was ever landed."""
+    if not exists(connection):
+        return []
+    names = ", ".join(field.name for field in fields(Load))
+    rows = connection.execute(
+        f"select {names} from {current('loads')} order by load_id desc"
+    ).fetchall()
+    return [Load(*row) for row in rows]
+
+
+def pruned_units(connection: duckdb.DuckDBPyConnection) -> set[Unit]:
+    """Days that were landed and then pruned."""
+    if not exists(connection):
+        return set()
+    return {
+        (export_type, export_date)
+        for export_type, export_date in connection.execute(
+            f"""
+            select export_type, export_date from {SCHEMA}.loads
+            group by export_type, export_date
+            having arg_max(reason, load_id) = 'pruned'
+            """
+        ).fetchall()
+    }
+
+
 def next_load_id(connection: duckdb.DuckDBPyConnection) -> int:
     """The id of the load that the open transaction is."""
     row = connection.execute(f"select coalesce(max(load_id), 0) + 1 from {SCHEMA}.loads").fetchone()
@@ -203,25 +301,133 @@ def record_load(
         names=day.selection.names(day.export_type),
         is_complete=not bad_files and day.selection.is_everything(day.export_type),
     )
+    files_before, rows_before = _before(connection, landed.unit, source)
+    now = {file.file.key: file.file for file in files}
+    common = now.keys() & files_before.keys()
     _delete_day(connection, landed.unit, "days", "files")
     record_quarantine(connection, landed.unit, bad_files, landed_at)
-    connection.execute(
-        f"insert into {SCHEMA}.loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            load_id,
-            *landed.unit,
-            source,
-            reason,
-            landed.file_count,
-            landed.row_count,
-            landed.byte_count,
-            seconds,
-            landed_at,
-        ],
+    insert_load(
+        connection,
+        Load(
+            load_id=load_id,
+            export_type=landed.export_type,
+            export_date=landed.export_date,
+            source=source,
+            reason=reason,
+            file_count=landed.file_count,
+            row_count=landed.row_count,
+            byte_count=landed.byte_count,
+            seconds=seconds,
+            landed_at=landed_at,
+            rows_before=rows_before,
+            files_added=len(now.keys() - common),
+            files_removed=len(files_before.keys() - common),
+            files_replaced=sum(_is_other(now[key], files_before[key]) for key in common),
+        ),
     )
     _insert_day(connection, landed)
     _insert_files(connection, landed.unit, files)
     return landed
+
+
+def remove_day(
+    connection: duckdb.DuckDBPyConnection,
+    landed: LandedDay,
+    *,
+    load_id: int,
+    seconds: float,
+    removed_at: datetime,
+) -> None:
+    """Notes in the open transaction that a landed day was pruned: nothing is left of it."""
+    _delete_day(connection, landed.unit, "days", "files", "quarantined_files")
+    insert_load(
+        connection,
+        Load(
+            load_id=load_id,
+            export_type=landed.export_type,
+            export_date=landed.export_date,
+            source=landed.source,
+            reason="pruned",
+            file_count=0,
+            row_count=0,
+            byte_count=0,
+            seconds=seconds,
+            landed_at=removed_at,
+            rows_before=landed.row_count,
+            files_added=0,
+            files_removed=landed.file_count,
+            files_replaced=0,
+        ),
+    )
+
+
+def take_out_rows(
+    connection: duckdb.DuckDBPyConnection,
+    landed: LandedDay,
+    rows_of_file: Mapping[int, int],
+    *,
+    load_id: int,
+    seconds: float,
+    forgotten_at: datetime,
+) -> None:
+    """Notes in the open transaction that rows of forgotten visitors are no longer in the table.
+
+    Args:
+        connection: Connection with an open transaction.
+        landed: The day, as it was.
+        rows_of_file: Count of the rows by file id.
+        load_id: From `next_load_id`, in the same transaction; the rows that stay keep theirs.
+        seconds: Time it took so far.
+        forgotten_at: UTC, without time zone.
+    """
+    row_count = landed.row_count - sum(rows_of_file.values())
+    connection.execute(
+        f"""
+        update {SCHEMA}.files set
+            row_count = row_count - rows_gone,
+            erased_row_count = coalesce(erased_row_count, 0) + rows_gone
+        from (
+            select unnest($3::bigint[]) as gone_from, unnest($4::bigint[]) as rows_gone
+        )
+        where export_type = $1 and export_date = $2 and file_id = gone_from
+        """,
+        [*landed.unit, list(rows_of_file.keys()), list(rows_of_file.values())],
+    )
+    connection.execute(
+        f"update {SCHEMA}.days set row_count = ? where export_type = ? and export_date = ?",
+        [row_count, *landed.unit],
+    )
+    insert_load(
+        connection,
+        Load(
+            load_id=load_id,
+            export_type=landed.export_type,
+            export_date=landed.export_date,
+            source=landed.source,
+            reason="forgotten",
+            file_count=landed.file_count,
+            row_count=row_count,
+            byte_count=landed.byte_count,
+            seconds=seconds,
+            landed_at=forgotten_at,
+            rows_before=landed.row_count,
+            files_added=0,
+            files_removed=0,
+            files_replaced=0,
+        ),
+    )
+
+
+def insert_load(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+    """Writes one row of `loads`."""
+    names = [field.name for field in fields(Load)]
+    connection.execute(
+        f"""
+        insert into {SCHEMA}.loads ({", ".join(names)})
+        values ({", ".join("?" for _ in names)})
+        """,
+        list(astuple(load)),
+    )
 
 
 def adopt(
@@ -232,10 +438,10 @@ def adopt(
     From then on the new store's ETags are compared, so a later rewrite there is seen.
     """
     known = {
-        key: (file_id, row_count)
-        for key, file_id, row_count in connection.execute(
+        key: counts
+        for key, *counts in connection.execute(
             f"""
-            select key, file_id, row_count from {SCHEMA}.files
+            select key, file_id, row_count, coalesce(erased_row_count, 0) from {SCHEMA}.files
             where export_type = ? and export_date = ?
             """,
             list(landed.unit),
@@ -263,6 +469,35 @@ def record_quarantine(
         )
 
 
+def _before(
+    connection: duckdb.DuckDBPyConnection, unit: Unit, source: str
+) -> tuple[dict[str, ExportFile], int]:
+    """A day's files by key and its row count so far; no ETags where they are another store's."""
+    rows = connection.execute(
+        f"""
+        select files.key, files.size, case when days.source = ? then files.etag end
+        from {SCHEMA}.files
+        inner join {SCHEMA}.days using (export_type, export_date)
+        where export_type = ? and export_date = ?
+        """,
+        [source, *unit],
+    ).fetchall()
+    count = connection.execute(
+        f"""
+        select coalesce(sum(row_count), 0) from {SCHEMA}.days
+        where export_type = ? and export_date = ?
+        """,
+        list(unit),
+    ).fetchone()
+    assert count is not None
+    return {key: ExportFile(key, size, etag) for key, size, etag in rows}, int(count[0])
+
+
+def _is_other(file: ExportFile, before: ExportFile) -> bool:
+    """Whether a file of the same key holds something else, as far as can be said."""
+    return file.size != before.size or (before.etag is not None and file.etag != before.etag)
+
+
 def _delete_day(connection: duckdb.DuckDBPyConnection, unit: Unit, *tables: str) -> None:
     for table in tables:
         connection.execute(
@@ -272,7 +507,13 @@ def _delete_day(connection: duckdb.DuckDBPyConnection, unit: Unit, *tables: str)
 
 def _insert_day(connection: duckdb.DuckDBPyConnection, landed: LandedDay) -> None:
     connection.execute(
-        f"insert into {SCHEMA}.days values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"""
+        insert into {SCHEMA}.days (
+            export_type, export_date, load_id, source, fingerprint,
+            file_count, row_count, byte_count, landed_at, selection, is_complete
+        )
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
         [
             *landed.unit,
             landed.load_id,
@@ -294,9 +535,11 @@ def _insert_files(
     # One statement over lists: a thousand single inserts would cost more than landing the rows.
     connection.execute(
         f"""
-        insert into {SCHEMA}.files
+        insert into {SCHEMA}.files (
+            file_id, export_type, export_date, key, size, etag, row_count, erased_row_count
+        )
         select unnest($1::bigint[]), $2, $3, unnest($4::varchar[]), unnest($5::bigint[]),
-            unnest($6::varchar[]), unnest($7::bigint[])
+            unnest($6::varchar[]), unnest($7::bigint[]), unnest($8::bigint[])
         """,
         [
             [file.file_id for file in files],
@@ -305,5 +548,6 @@ def _insert_files(
             [file.file.size for file in files],
             [file.file.etag for file in files],
             [file.row_count for file in files],
+            [file.erased_row_count for file in files],
         ],
     )

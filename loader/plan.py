@@ -1,6 +1,6 @@
 """Compares the source with the ledger: what a pull has to do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -19,8 +19,8 @@ OVERLAP = timedelta(days=3)
 
 LISTINGS_AT_ONCE = 8
 
-Landed = TypeVar("Landed")
-"""What the ledger says of a day."""
+Found = TypeVar("Found")
+"""What is read from the ledger."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,17 @@ class Plan:
 
 def read_ledger(warehouse: Path) -> dict[Unit, ledger.LandedDay]:
     """All landed days; empty where the warehouse does not exist yet."""
-    return _read(warehouse, ledger.landed_days)
+    return _read(warehouse, ledger.landed_days, {})
 
 
 def read_quarantined(warehouse: Path) -> dict[Unit, set[ExportFile]]:
     """The bad files that were met, by day; empty where the warehouse does not exist yet."""
-    return _read(warehouse, ledger.quarantined_files)
+    return _read(warehouse, ledger.quarantined_files, {})
+
+
+def read_pruned(warehouse: Path) -> set[Unit]:
+    """Days that were pruned; empty where the warehouse does not exist yet."""
+    return _read(warehouse, ledger.pruned_units, set())
 
 
 def plan_pull(
@@ -82,14 +87,14 @@ def plan_pull(
         warehouse: The DuckDB file; it need not exist.
         export_types: Types to look at.
         window: Days to look at. Without `since`, from three days before each type's newest landed
-            day.
+            day, and without the pruned ones.
         selection: Experiments and events to look at. What is landed of a day never shrinks by it:
             a day landed whole stays whole, and one landed in part is widened.
         force: Land every ready day again, changed or not.
     """
     landed = read_ledger(warehouse)
     plan = Plan()
-    units = _units(export, export_types, window, landed, plan)
+    units = _units(export, export_types, window, landed.keys(), read_pruned(warehouse), plan)
     quarantined = read_quarantined(warehouse)
     moved: list[tuple[ledger.LandedDay, ListedDay]] = []
 
@@ -129,10 +134,10 @@ def selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) -
 
 
 def _read(
-    warehouse: Path, read: Callable[[duckdb.DuckDBPyConnection], dict[Unit, Landed]]
-) -> dict[Unit, Landed]:
+    warehouse: Path, read: Callable[[duckdb.DuckDBPyConnection], Found], nothing: Found
+) -> Found:
     if not warehouse.exists():
-        return {}
+        return nothing
     with open_warehouse(warehouse, read_only=True) as connection:
         return read(connection)
 
@@ -154,23 +159,24 @@ def _units(
     export: Export,
     export_types: list[str],
     window: Window,
-    landed: dict[Unit, ledger.LandedDay],
+    landed: Set[Unit],
+    pruned: set[Unit],
     plan: Plan,
 ) -> list[Unit]:
     """Every day of the window at the source, oldest first; absent ones go to the plan."""
     units = []
     for export_type in export_types:
-        asked_for = _default_since(export_type, window, landed)
+        asked_for = _default_since(export_type, window, landed | pruned)
         dates = [day for day in export.dates(export_type) if day in asked_for]
         units += [(export_type, day) for day in dates]
         if window.until is not None and window.until not in dates:
             plan.absent.append((export_type, window.until))
+    if window.since is None:
+        units = [unit for unit in units if unit not in pruned]
     return sorted(units, key=lambda unit: (unit[1], unit[0]))
 
 
-def _default_since(
-    export_type: str, window: Window, landed: dict[Unit, ledger.LandedDay]
-) -> Window:
+def _default_since(export_type: str, window: Window, landed: Set[Unit]) -> Window:
     """The window with its default start: some days before the newest landed one of this type."""
     dates = [landed_date for landed_type, landed_date in landed if landed_type == export_type]
     if window.since is not None or not dates:

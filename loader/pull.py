@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from loader import ledger
+from loader import ledger, privacy
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import Export, ListedDay, SourceChanged, Unit
 from loader.export.selection import EVERYTHING, Selection
@@ -67,6 +67,7 @@ def run_pull(
     selection: Selection = EVERYTHING,
     force: bool = False,
     skip_bad_files: bool = False,
+    treatments: Mapping[str, str] | None = None,
     on_planned: Callable[[Plan], None] = lambda _: None,
     on_landed: Callable[[ledger.LandedDay], None] = lambda _: None,
 ) -> PullResult:
@@ -80,6 +81,7 @@ def run_pull(
         selection: Experiments and events to look at, as for `plan_pull`.
         force: Land every ready day again, changed or not.
         skip_bad_files: Land a day without its bad files, and note that it is not complete.
+        treatments: Columns to drop or hash, from `privacy.asked_for`; by default the recorded ones.
         on_planned: Called before anything is landed.
         on_landed: Called after each committed day.
 
@@ -87,11 +89,20 @@ def run_pull(
         LoaderError: The source or the warehouse cannot be used; days landed so far are kept.
     """
     bring_up_to_date(warehouse)  # a file that is no warehouse is refused before anything is made
+    settled = privacy.settle(warehouse, treatments or {})
     # The plan is made while the spool is held: no other pull can land in between.
     with open_spool(warehouse) as spool:
         plan = plan_pull(export, warehouse, export_types, window, selection=selection, force=force)
         on_planned(plan)
-        return run_plan(plan, export, warehouse, spool, on_landed, skip_bad_files=skip_bad_files)
+        return run_plan(
+            plan,
+            export,
+            warehouse,
+            spool,
+            on_landed,
+            skip_bad_files=skip_bad_files,
+            settled=settled,
+        )
 
 
 def wait_and_pull(pull: Callable[[], PullResult], wait_seconds: float) -> PullResult:
@@ -132,6 +143,7 @@ def run_plan(
     on_landed: Callable[[ledger.LandedDay], None] = lambda _: None,
     *,
     skip_bad_files: bool = False,
+    settled: privacy.Privacy = privacy.NOTHING,
 ) -> PullResult:
     """Lands what a plan says; the next days download while one is landed.
 
@@ -145,6 +157,7 @@ def run_plan(
         spool: From `open_spool`.
         on_landed: Called after each committed day.
         skip_bad_files: Land a day without its bad files, and note that it is not complete.
+        settled: The settings of privacy, from `privacy.settle`.
 
     Raises:
         LoaderError: The source or the warehouse cannot be used; days landed so far are kept.
@@ -153,14 +166,19 @@ def run_plan(
     result = PullResult(plan)
     if plan.to_adopt:
         _adopt(plan, export, warehouse)
-    with finishing_first() as is_interrupted, Fetcher(export, spool, skip_bad_files) as fetcher:
+    with (
+        finishing_first() as is_interrupted,
+        Fetcher(export, spool, skip_bad_files, settled) as fetcher,
+    ):
         for done, planned in enumerate(plan.to_land, start=1):
             try:
                 fetched = fetcher.fetched([item.day for item in plan.to_land[done - 1 :]])
-                landed, fetched = _land(warehouse, fetched, export, planned, skip_bad_files)
+                landed, fetched = _land(
+                    warehouse, fetched, export, planned, skip_bad_files, settled
+                )
             except BadDay as bad:
                 result.quarantined.append((planned.day, bad))
-                _quarantine(warehouse, planned.day, bad)
+                _quarantine(warehouse, planned.day, bad, settled)
             except SourceChanged as changed:
                 result.rewritten.append((planned.day, changed))
             else:
@@ -185,11 +203,12 @@ def _land(
     export: Export,
     planned: PlannedDay,
     skip_bad_files: bool,
+    settled: privacy.Privacy,
 ) -> tuple[ledger.LandedDay, FetchedDay]:
     """Lands a day; files that turn out bad only when their rows are read may be left out."""
     while True:
         try:
-            return land_day(warehouse, fetched, export.identity, planned.reason), fetched
+            return land_day(warehouse, fetched, export.identity, planned.reason, settled), fetched
         except BadDay as bad:
             if not skip_bad_files:
                 raise
@@ -236,8 +255,9 @@ def _adopt(plan: Plan, export: Export, warehouse: Path) -> None:
                 ledger.adopt(connection, known, day, export.identity)
 
 
-def _quarantine(warehouse: Path, day: ListedDay, bad: BadDay) -> None:
+def _quarantine(warehouse: Path, day: ListedDay, bad: BadDay, settled: privacy.Privacy) -> None:
     with _transaction(warehouse) as connection:
+        privacy.record(connection, settled)  # if this is all a first pull does, they hold too
         ledger.record_quarantine(
             connection, day.unit, bad.bad_files, datetime.now(UTC).replace(tzinfo=None)
         )

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from loader.export.layout import Export, Unit
-from loader.plan import Window, plan_pull, read_ledger
+from loader.plan import Window, plan_pull, read_ledger, read_pruned
 
 
 class DayState(StrEnum):
@@ -18,6 +18,7 @@ class DayState(StrEnum):
     CHANGED = "changed at the source"
     QUARANTINED = "quarantined"
     NOT_READY = "not ready"
+    PRUNED = "pruned"
     MISSING = "missing"
 
 
@@ -53,12 +54,15 @@ def read_status(
         unit: DayState.LANDED if day.is_complete else DayState.IN_PART
         for unit, day in landed.items()
     }
+    pruned = read_pruned(warehouse)
     if export is not None:
         # A status looks at everything; only a pull limits itself to the newest days.
         whole = Window(window.since or date.min, window.until)
         plan = plan_pull(export, warehouse, export_types, whole)
         for planned in plan.to_land:
-            if planned.day.suspects:
+            if planned.day.unit in pruned:
+                state = DayState.PRUNED
+            elif planned.day.suspects:
                 state = DayState.QUARANTINED
             elif planned.reason == "changed":
                 state = DayState.CHANGED
@@ -71,7 +75,7 @@ def read_status(
     for export_type in export_types:
         for export_date in _whole_range(states):
             unit = (export_type, export_date)
-            state = states.get(unit, DayState.MISSING)
+            state = states.get(unit, DayState.PRUNED if unit in pruned else DayState.MISSING)
             if known := landed.get(unit):
                 counts = (known.row_count, known.file_count, known.byte_count)
                 days.append(DayStatus(*unit, state, *counts))

@@ -1,6 +1,20 @@
 """The command `loader`: each file here parses the options of one command and prints its answer."""
 
-from loader.cli import auth, check, demo, ls, names, paths, pull, sample, status
+from loader.cli import (
+    auth,
+    check,
+    demo,
+    forget,
+    history,
+    ls,
+    names,
+    paths,
+    prune,
+    pull,
+    sample,
+    status,
+    verify,
+)
 from loader.command_line import new_app
 
 __all__ = ["app"]
@@ -13,6 +27,10 @@ for command in (
     paths.paths,
     sample.sample,
     status.status,
+    history.history,
+    verify.verify,
+    forget.forget,
+    prune.prune,
     names.names,
     auth.auth,
     demo.demo,

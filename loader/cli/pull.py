@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from loader import privacy
 from loader.cli.options import (
     Events,
     Experiments,
@@ -58,6 +59,18 @@ def pull(
     ] = OnBadFile.QUARANTINE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would land.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Land unchanged days again.")] = False,
+    drop_column: Annotated[
+        list[str] | None,
+        typer.Option(help="Never store this column, e.g. user_ip; remembered.", show_default=False),
+    ] = None,
+    hash_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Store only a hash of this column, e.g. visitor_id, keyed with "
+            "OPTIMIZELY_E3_HASH_KEY; remembered.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Land every ready day that is new or was rewritten."""
@@ -66,6 +79,8 @@ def pull(
     wait_seconds = None if wait is None else parse_duration(wait, "--wait")
     if wait_seconds is not None and asked.until is None:
         asked = replace(asked, until=today_utc() - timedelta(days=1))
+    treatments = privacy.asked_for(drop_column or [], hash_column or [])
+    privacy.settle(warehouse, treatments)  # before the source is asked anything
     export = source.open()
     for name in export.unknown_types:
         errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
@@ -85,6 +100,7 @@ def pull(
                 selection=chosen,
                 force=force,
                 skip_bad_files=on_bad_file is OnBadFile.SKIP,
+                treatments=treatments,
                 on_planned=lambda plan: bar.reset(task, total=len(plan.to_land)),
                 on_landed=lambda _: bar.advance(task),
             )

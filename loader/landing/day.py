@@ -2,14 +2,15 @@
 
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 
-from loader import ledger, spec
+from loader import ledger, privacy, spec
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import ExportDay, ExportFile
+from loader.landing import forgotten
 from loader.landing.footers import BadFile, Footer, read_footer
 from loader.landing.spool import file_id
 from loader.landing.warehouse import CONFIG, create_tables, is_disk_full, open_warehouse
@@ -70,17 +71,27 @@ def check_day(
     return FetchedDay(day, paths, footers, bad_files)
 
 
-def check_readable(fetched: FetchedDay) -> None:
+def check_readable(fetched: FetchedDay, settled: privacy.Privacy = privacy.NOTHING) -> None:
     """Reads every row of a fetched day.
+
+    Args:
+        fetched: The day, from `check_day`.
+        settled: Columns whose values no reason may quote.
 
     Raises:
         BadDay: With every file whose rows cannot be read although its footer can.
     """
-    if bad_files := _unreadable_files(fetched):
+    if bad_files := _unreadable_files(fetched, settled):
         raise BadDay(bad_files)
 
 
-def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> ledger.LandedDay:
+def land_day(
+    warehouse: Path,
+    fetched: FetchedDay,
+    source: str,
+    reason: str,
+    settled: privacy.Privacy = privacy.NOTHING,
+) -> ledger.LandedDay:
     """Replaces one day of one staging table, and the ledger's word on it, in one transaction.
 
     Args:
@@ -88,10 +99,12 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
         fetched: The day, from `check_day`.
         source: Identity of the store it came from.
         reason: `new`, `changed`, `widened` or `forced`.
+        settled: What is dropped and hashed, from `privacy.settle`.
 
     Raises:
         BadDay: The rows of a file cannot be read although its footer can.
-        LoaderError: The warehouse is in use, or the disk is full.
+        LoaderError: The warehouse is in use, the disk is full, or the warehouse was landed with
+            other settings of privacy.
     """
     started = time.monotonic()
     table = spec.TABLES[fetched.day.export_type]
@@ -99,9 +112,10 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
         connection.begin()
         try:
             create_tables(connection)
+            privacy.record(connection, settled)
             load_id = ledger.next_load_id(connection)
-            _remove_day(connection, table, fetched.day, load_id)
-            _insert_rows(connection, table, fetched, load_id)
+            remove_rows(connection, table, fetched.day.export_date, load_id)
+            erased = _insert_rows(connection, table, fetched, load_id, settled)
             landed = ledger.record_load(
                 connection,
                 load_id=load_id,
@@ -109,7 +123,7 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
                 source=source,
                 reason=reason,
                 files=[
-                    ledger.LandedFile(file, file_id(file), footer.row_count)
+                    _landed_file(file, footer.row_count, erased)
                     for file, footer in fetched.footers.items()
                 ],
                 bad_files=fetched.bad_files,
@@ -121,7 +135,7 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
             _rollback(connection)
             if is_disk_full(error):
                 raise
-            raise _explain(error, fetched) from error
+            raise _explain(error, fetched, settled) from error
         except BaseException:
             _rollback(connection)
             raise
@@ -130,51 +144,76 @@ def land_day(warehouse: Path, fetched: FetchedDay, source: str, reason: str) -> 
     return landed
 
 
-def _remove_day(
-    connection: duckdb.DuckDBPyConnection, table: spec.Table, day: ExportDay, load_id: int
+def remove_rows(
+    connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date, load_id: int
 ) -> None:
-    """Deletes the day's old rows, noting whose they were: the models recompute those visitors."""
+    """Deletes a day's rows, noting whose they were: the models recompute those visitors."""
     connection.execute(
         f"""
         insert into {ledger.SCHEMA}.changed_visitors
         select distinct cast(? as bigint), visitor_id
         from {table.qualified_name} where _export_date = ?
         """,
-        [load_id, day.export_date],
+        [load_id, export_date],
     )
-    connection.execute(
-        f"delete from {table.qualified_name} where _export_date = ?", [day.export_date]
-    )
+    connection.execute(f"delete from {table.qualified_name} where _export_date = ?", [export_date])
 
 
 def _insert_rows(
-    connection: duckdb.DuckDBPyConnection, table: spec.Table, fetched: FetchedDay, load_id: int
-) -> None:
+    connection: duckdb.DuckDBPyConnection,
+    table: spec.Table,
+    fetched: FetchedDay,
+    load_id: int,
+    settled: privacy.Privacy,
+) -> dict[int, int]:
+    """Lands all rows but those of forgotten visitors, whose count it returns by file id."""
     alike: dict[tuple[str, ...], list[ExportFile]] = {}
     for file, footer in fetched.footers.items():
         alike.setdefault(footer.expressions, []).append(file)
     columns = [column.name for column in table.columns] + list(spec.LINEAGE_COLUMNS)
+    all_erased: dict[int, int] = {}
     for expressions, files in alike.items():
+        rows = f"""(
+            select {settled.select_list(table)},
+                cast(parse_filename(filename, true) as bigint) as _file_id,
+                file_row_number as _file_row
+            from (
+                select {", ".join(expressions)}, filename, file_row_number
+                from read_parquet(
+                    $paths, filename = true, file_row_number = true, hive_partitioning = false
+                )
+            )
+        )"""
+        parameters: dict[str, object] = {
+            "paths": [str(fetched.paths[file]) for file in files],
+            **settled.parameters(table),
+        }
+        erased = forgotten.find(connection, rows, parameters)
         inserted = connection.execute(
             f"""
             insert into {table.qualified_name} ({", ".join(f'"{name}"' for name in columns)})
-            select {", ".join(expressions)},
-                cast($1 as date), cast(parse_filename(filename, true) as bigint),
-                file_row_number, cast($2 as bigint)
-            from read_parquet(
-                $3, filename = true, file_row_number = true, hive_partitioning = false
-            )
+            select {", ".join(f'"{column.name}"' for column in table.columns)},
+                cast($export_date as date), _file_id, _file_row, cast($load_id as bigint)
+            from {rows}
+            {f"where {forgotten.is_kept()}" if erased else ""}
             """,
-            [fetched.day.export_date, load_id, [str(fetched.paths[file]) for file in files]],
+            parameters | {"export_date": fetched.day.export_date, "load_id": load_id},
         ).fetchone()
         expected = sum(fetched.footers[file].row_count for file in files)
-        if inserted is None or inserted[0] != expected:
+        if inserted is None or inserted[0] + sum(erased.values()) != expected:
             raise BadDay(
                 dict.fromkeys(files, f"rows read differ from the {expected} in the footers")
             )
+        all_erased |= erased
+    return all_erased
 
 
-def _explain(error: duckdb.Error, fetched: FetchedDay) -> Exception:
+def _landed_file(file: ExportFile, row_count: int, erased: dict[int, int]) -> ledger.LandedFile:
+    erased_row_count = erased.get(file_id(file), 0)
+    return ledger.LandedFile(file, file_id(file), row_count - erased_row_count, erased_row_count)
+
+
+def _explain(error: duckdb.Error, fetched: FetchedDay, settled: privacy.Privacy) -> Exception:
     """What a failed transaction means: too little memory, or files that cannot be read."""
     if isinstance(error, duckdb.OutOfMemoryException):
         return LoaderError(
@@ -182,32 +221,48 @@ def _explain(error: duckdb.Error, fetched: FetchedDay) -> Exception:
             "close other programs and run the pull again",
             ExitCode.TRANSIENT,
         )
-    bad_files = _unreadable_files(fetched)
+    bad_files = _unreadable_files(fetched, settled)
     return BadDay(bad_files) if bad_files else error
 
 
-def _unreadable_files(fetched: FetchedDay) -> dict[ExportFile, str]:
-    """Files whose rows cannot be read, each with the reason.
-
-    Each file is read by a database of its own: after some damaged files (`FATAL Error`) DuckDB's
-    database reads nothing any more, and every file behind would seem bad.
-    """
+def _unreadable_files(fetched: FetchedDay, settled: privacy.Privacy) -> dict[ExportFile, str]:
+    """Files whose rows cannot be read, each with the reason."""
     bad_files = {}
+    columns = [column.name for column in spec.TABLES[fetched.day.export_type].columns]
     for file, footer in fetched.footers.items():
-        try:
-            with duckdb.connect(config=CONFIG) as connection:
-                connection.execute(
-                    f"""
-                    select max(hash(columns(*))) from (
-                        select {", ".join(footer.expressions)}
-                        from read_parquet($1, hive_partitioning = false)
-                    )
-                    """,
-                    [str(fetched.paths[file])],
-                ).fetchall()
-        except duckdb.Error as reason:
+        path = fetched.paths[file]
+        expressions = dict(zip(columns, footer.expressions, strict=True))
+        # A reason may quote a value: of a column that is dropped or hashed only the name is told.
+        treated = {name: expressions.pop(name) for name in settled.treatments.keys() & expressions}
+        if reason := _why_unreadable(path, list(expressions.values())):
             bad_files[file] = str(reason).splitlines()[0]
+        for name, expression in treated.items():
+            is_read = settled.treatments[name] == privacy.HASH
+            if is_read and _why_unreadable(path, [expression]):
+                bad_files.setdefault(file, f"column {name} cannot be read")
     return bad_files
+
+
+def _why_unreadable(path: Path, expressions: list[str]) -> duckdb.Error | None:
+    """What DuckDB says when it reads these of a file's columns; None where all is well.
+
+    Each time by a database of its own: after some damaged files (`FATAL Error`) DuckDB's database
+    reads nothing any more, and every file behind would seem bad.
+    """
+    try:
+        with duckdb.connect(config=CONFIG) as connection:
+            connection.execute(
+                f"""
+                select max(hash(columns(*))) from (
+                    select {", ".join(expressions)}
+                    from read_parquet($1, hive_partitioning = false)
+                )
+                """,
+                [str(path)],
+            ).fetchall()
+    except duckdb.Error as reason:
+        return reason
+    return None
 
 
 def _rollback(connection: duckdb.DuckDBPyConnection) -> None:

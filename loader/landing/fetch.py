@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 from types import TracebackType
 
+from loader import privacy
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import Export, ExportDay, ExportFile, ListedDay, SourceChanged
 from loader.landing.day import BadDay, FetchedDay, check_day, check_readable
@@ -24,11 +25,21 @@ DOWNLOADS_AT_ONCE = 16
 class Fetcher:
     """Fetches days in order, a few ahead; its threads end with the `with` block."""
 
-    def __init__(self, export: Export, spool: Path, skip_bad_files: bool = False):
-        """`skip_bad_files`: bad files are left out of a day, where they else are its end."""
+    def __init__(
+        self,
+        export: Export,
+        spool: Path,
+        skip_bad_files: bool = False,
+        settled: privacy.Privacy = privacy.NOTHING,
+    ):
+        """`skip_bad_files`: bad files are left out of a day, where they else are its end.
+
+        `settled`: whatever is wrong with a file, values of these columns are not quoted.
+        """
         self._export = export
         self._spool = spool
         self._skip_bad_files = skip_bad_files
+        self._settled = settled
         self._is_given_up = Event()
         self._days = ThreadPoolExecutor(DAYS_AHEAD)
         self._downloads = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
@@ -101,7 +112,7 @@ class Fetcher:
         if not self._skip_bad_files and (suspects := listed.suspects.intersection(day.files)):
             # One bad file keeps its whole day from landing: it is looked at before the others.
             paths = self._download(day, suspects)
-            check_readable(check_day(day.only(suspects), paths))
+            check_readable(check_day(day.only(suspects), paths), self._settled)
         paths |= self._download(day, [file for file in day.files if file not in paths])
         fetched = check_day(day, paths, skip_bad_files=self._skip_bad_files)
         if self._export.day(*listed.unit, listed.selection) != day:

@@ -22,7 +22,7 @@ def open_spool(warehouse: Path) -> Iterator[Path]:
         LoaderError: Another pull into the same warehouse is running, or nothing can be written
             beside it.
     """
-    folder = warehouse.with_name(warehouse.name + ".spool")
+    folder = spool_folder(warehouse)
     with _open_lock(warehouse) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,6 +37,11 @@ def open_spool(warehouse: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def spool_folder(warehouse: Path) -> Path:
+    """Where the spool of a warehouse is; nothing is there but while a pull runs or was killed."""
+    return warehouse.with_name(warehouse.name + ".spool")
 
 
 def file_id(file: ExportFile) -> int:

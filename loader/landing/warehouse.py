@@ -15,11 +15,13 @@ from loader.errors import ExitCode, LoaderError, shown
 LOCK_WAIT_SECONDS = 600.0
 """How long a database that another process holds is waited for: a `dbt build` takes minutes."""
 
+STORAGE_VERSION = "v1.4.0"
+"""Readers on DuckDB 1.x must be able to open the file."""
+
 log = logging.getLogger(__name__)
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    # Readers on DuckDB 1.x must be able to open the file.
-    "storage_compatibility_version": "v1.4.0",
+    "storage_compatibility_version": STORAGE_VERSION,
     # Nothing is ever fetched from an extension repository.
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -188,10 +190,15 @@ def _create(path: Path) -> None:
 
     A kill while DuckDB writes the headers of a new file leaves one that can never be opened again.
     """
-    unfinished = path.with_name(path.name + ".new")
+    unfinished = unfinished_path(path)
     unfinished.unlink(missing_ok=True)
     duckdb.connect(unfinished, config=CONFIG).close()
     unfinished.rename(path)
+
+
+def unfinished_path(path: Path) -> Path:
+    """Where a database file is made, until it is whole and gets its name."""
+    return path.with_name(path.name + ".new")
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,223 @@
+"""Erases visitors: from every table, from the database file, and from every later landing."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from loader import ledger, privacy, spec
+from loader.errors import ExitCode, LoaderError, shown
+from loader.export.layout import Unit
+from loader.landing import forgotten
+from loader.landing.rewrite import check_space, remove_overflow, remove_unfinished, rewrite
+from loader.landing.spool import open_spool, spool_folder
+from loader.landing.warehouse import create_tables, open_warehouse
+
+_ASKED = "visitors_to_forget"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was erased. It names no visitor: hashes only, as the ledger keeps them."""
+
+    forgotten_at: datetime
+    """UTC, without time zone."""
+    dry_run: bool
+    visitors: int
+    visitor_hashes: list[str]
+    """Salted hashes, sorted; none in a dry run."""
+    rows_deleted: dict[str, int]
+    """By `schema.table`, of every table that has a `visitor_id`."""
+    load_ids: list[int]
+    """Loads of the ledger that note the erasure: one for each day of which a row was deleted."""
+    database_rewritten: bool
+    spool_emptied: bool
+    """Whether a killed pull had left files."""
+    seconds: float
+
+
+def forget(warehouse: Path, visitor_ids: list[str], *, dry_run: bool = False) -> Receipt:
+    """Erases visitors, and sees to it that no later landing brings them back.
+
+    Deletes their rows from every table with a `visitor_id`, in one transaction with their hashes
+    and the ledger's counts, then writes the database file anew, for deleted rows stay in it. After
+    a kill the same call again does what is left; what was done before stays done.
+
+    Args:
+        warehouse: The DuckDB file.
+        visitor_ids: Ids as the export has them; a warehouse that hashes them needs the key.
+        dry_run: Only count; nothing is changed.
+
+    Raises:
+        LoaderError: Nothing is landed, no id is given, the key is not the recorded one, the
+            database or the spool is in use, or there is no disk space.
+    """
+    started = time.monotonic()
+    forgotten_at = datetime.now(UTC).replace(tzinfo=None)
+    stored_ids = _stored_ids(warehouse, visitor_ids)
+    if dry_run:
+        with (
+            open_warehouse(warehouse, read_only=True) as connection,
+            _asked(connection, stored_ids),
+        ):
+            rows = {table: _count(connection, table) for table in _visitor_tables(connection)}
+        return Receipt(
+            forgotten_at=forgotten_at,
+            dry_run=True,
+            visitors=len(stored_ids),
+            visitor_hashes=[],
+            rows_deleted=rows,
+            load_ids=[],
+            database_rewritten=False,
+            spool_emptied=False,
+            seconds=time.monotonic() - started,
+        )
+    check_space(warehouse)
+    has_spool = spool_folder(warehouse).exists()
+    with open_spool(warehouse), open_warehouse(warehouse) as connection:
+        remove_overflow(warehouse)
+        remove_unfinished(warehouse)
+        connection.begin()
+        create_tables(connection)
+        hashes = forgotten.remember(connection, stored_ids, forgotten_at)
+        with _asked(connection, stored_ids):
+            load_ids = _correct_ledger(connection, forgotten_at, started)
+            rows = {table: _delete(connection, table) for table in _visitor_tables(connection)}
+        connection.commit()
+        rewrite(connection, warehouse, lambda copy: _note_erased(connection, copy))
+    return Receipt(
+        forgotten_at=forgotten_at,
+        dry_run=False,
+        visitors=len(stored_ids),
+        visitor_hashes=hashes,
+        rows_deleted=rows,
+        load_ids=load_ids,
+        database_rewritten=True,
+        spool_emptied=has_spool,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _stored_ids(warehouse: Path, visitor_ids: list[str]) -> list[str]:
+    """The ids as the warehouse holds them, each once."""
+    if "" in visitor_ids or not visitor_ids:
+        raise LoaderError(
+            "no visitor is named, or an empty one: give their ids with --visitor-id or --from-file",
+            ExitCode.USAGE,
+        )
+    if not warehouse.exists():
+        raise _nothing_landed(warehouse)
+    with open_warehouse(warehouse, read_only=True) as connection:
+        if not ledger.exists(connection):
+            raise _nothing_landed(warehouse)
+        settled = privacy.settled(connection, {})
+    return list(dict.fromkeys(map(settled.stored_visitor, visitor_ids)))
+
+
+def _nothing_landed(warehouse: Path) -> LoaderError:
+    return LoaderError(
+        f"nothing is landed in {shown(str(warehouse))}: give another one with --warehouse",
+        ExitCode.USAGE,
+    )
+
+
+@contextmanager
+def _asked(connection: duckdb.DuckDBPyConnection, stored_ids: list[str]) -> Iterator[None]:
+    """Has the ids in a table of this connection, in memory."""
+    connection.execute(
+        f"create temp table {_ASKED} as select unnest($1::varchar[]) as visitor_id", [stored_ids]
+    )
+    yield
+    connection.execute(f"drop table {_ASKED}")
+
+
+def _visitor_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """`schema.table`, quoted where need be, of every table that says whose its rows are."""
+    return [
+        name
+        for (name,) in connection.execute(
+            """
+            select distinct
+                case when regexp_full_match(schema_name, '[a-z_][a-z0-9_]*')
+                    then schema_name else '"' || replace(schema_name, '"', '""') || '"' end
+                || '.'
+                || case when regexp_full_match(table_name, '[a-z_][a-z0-9_]*')
+                    then table_name else '"' || replace(table_name, '"', '""') || '"' end as name
+            from duckdb_columns()
+            inner join duckdb_tables() using (database_name, schema_name, table_name)
+            where database_name = current_database() and lower(column_name) = 'visitor_id'
+            order by name
+            """
+        ).fetchall()
+    ]
+
+
+def _is_asked() -> str:
+    return f"cast(visitor_id as varchar) in (select visitor_id from {_ASKED})"
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"select count(*) from {table} where {_is_asked()}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"delete from {table} where {_is_asked()}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _correct_ledger(
+    connection: duckdb.DuckDBPyConnection, forgotten_at: datetime, started: float
+) -> list[int]:
+    """Takes the rows that are about to be deleted out of the ledger's counts; gives the loads."""
+    load_ids = []
+    landed = ledger.landed_days(connection)
+    for unit, rows_of_file in _rows_by_day(connection).items():
+        if (day := landed.get(unit)) is None:  # `verify` tells of rows without a day
+            continue
+        load_id = ledger.next_load_id(connection)
+        ledger.take_out_rows(
+            connection,
+            day,
+            rows_of_file,
+            load_id=load_id,
+            seconds=time.monotonic() - started,
+            forgotten_at=forgotten_at,
+        )
+        load_ids.append(load_id)
+    return load_ids
+
+
+def _rows_by_day(connection: duckdb.DuckDBPyConnection) -> dict[Unit, Counter[int]]:
+    """Count of the asked visitors' landed rows by day and file id, oldest day first."""
+    found: dict[Unit, Counter[int]] = {}
+    for export_type, table in spec.TABLES.items():
+        for export_date, file_id, count in connection.execute(
+            f"""
+            select _export_date, _file_id, count(*) from {table.qualified_name}
+            where {_is_asked()} group by all
+            """
+        ).fetchall():
+            found.setdefault((export_type, export_date), Counter())[file_id] = count
+    return dict(sorted(found.items(), key=lambda item: (item[0][1], item[0][0])))
+
+
+def _note_erased(connection: duckdb.DuckDBPyConnection, copy: str) -> None:
+    """Whoever is recorded as forgotten has no row any more: the copy holds nothing of any of them.
+
+    So this also completes what a killed call before left.
+    """
+    connection.execute(
+        f"""
+        update {copy}.{ledger.SCHEMA}.forgotten_visitors set erased_at = $1
+        where erased_at is null
+        """,
+        [datetime.now(UTC).replace(tzinfo=None)],
+    )
