@@ -8,6 +8,7 @@ from datetime import date, datetime
 import duckdb
 
 from loader.export.layout import ExportDay, ExportFile, Unit, contents_fingerprint
+from loader.export.selection import Selection
 
 SCHEMA = "optimizely_ledger"
 
@@ -128,6 +129,11 @@ class LandedDay:
     """Folders' names that were landed of it, as in `Selection.names`; empty: the whole day."""
     is_complete: bool = True
     """Whether every file of the whole day is landed."""
+
+    @property
+    def selection(self) -> Selection:
+        """What was landed of the day."""
+        return Selection.of(self.export_type, self.names)
 
     @property
     def unit(self) -> Unit:
@@ -296,7 +302,7 @@ def record_load(
         fingerprint=day.fingerprint,
         file_count=len(files),
         row_count=sum(file.row_count for file in files),
-        byte_count=day.byte_count,
+        byte_count=sum(file.file.size for file in files),
         landed_at=landed_at,
         names=day.selection.names(day.export_type),
         is_complete=not bad_files and day.selection.is_everything(day.export_type),

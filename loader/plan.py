@@ -78,6 +78,7 @@ def plan_pull(
     window: Window,
     *,
     selection: Selection = EVERYTHING,
+    widens: bool = True,
     force: bool = False,
 ) -> Plan:
     """Lists the source and compares it with the ledger; changes nothing.
@@ -90,6 +91,8 @@ def plan_pull(
             day, and without the pruned ones.
         selection: Experiments and events to look at. What is landed of a day never shrinks by it:
             a day landed whole stays whole, and one landed in part is widened.
+        widens: Whether a day landed in part is to get what is asked for of the rest too; otherwise
+            only what is landed of it is compared.
         force: Land every ready day again, changed or not.
     """
     landed = read_ledger(warehouse)
@@ -99,7 +102,9 @@ def plan_pull(
     moved: list[tuple[ledger.LandedDay, ListedDay]] = []
 
     def look(unit: Unit) -> ListedDay:
-        wanted = selection_of(unit, landed.get(unit), selection)
+        known = landed.get(unit)
+        asked = selection if widens or known is None else known.selection
+        wanted = selection_of(unit, known, asked)
         return export.day(*unit, wanted).listed(quarantined.get(unit, ()))
 
     with ThreadPoolExecutor(LISTINGS_AT_ONCE) as listings:

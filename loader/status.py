@@ -58,7 +58,7 @@ def read_status(
     if export is not None:
         # A status looks at everything; only a pull limits itself to the newest days.
         whole = Window(window.since or date.min, window.until)
-        plan = plan_pull(export, warehouse, export_types, whole)
+        plan = plan_pull(export, warehouse, export_types, whole, widens=False)
         for planned in plan.to_land:
             if planned.day.unit in pruned:
                 state = DayState.PRUNED

@@ -255,7 +255,7 @@ def _check_source(
     pruned = read_pruned(warehouse)
     landed = read_ledger(warehouse)
     whole = Window(window.since or date.min, window.until)
-    plan = plan_pull(export, warehouse, export_types, whole)
+    plan = plan_pull(export, warehouse, export_types, whole, widens=False)
     for planned in plan.to_land:
         unit = planned.day.unit
         if planned.reason != "new":
@@ -267,6 +267,11 @@ def _check_source(
     found.notes += [
         f"{day.export_type} of {day.export_date} is not ready at the source"
         for day in plan.not_ready
+    ]
+    found.notes += [
+        f"{export_type} of {export_date} is landed in part"
+        for (export_type, export_date), day in sorted(landed.items())
+        if not day.is_complete and export_type in export_types and export_date in window
     ]
     same = [*plan.unchanged, *(day for _, day in plan.to_adopt)]
     there = {day.unit for day in (*same, *plan.not_ready)}

@@ -136,6 +136,9 @@ def test_the_command_says_what_it_left_out(loader: Command, root: Path) -> None:
     assert f"landed in part: events of {day(1)} has 1 bad files" in done.stderr
     states = {(i["export_type"], i["export_date"]): i["state"] for i in loader.json("status")}
     assert states[("events", str(day(1)))] == "landed in part"
+    done = loader("verify", "--source", root)
+    assert done.returncode == ExitCode.DONE, done.stdout
+    assert f"note: events of {day(1)} is landed in part" in done.stderr
     assert "on-bad-file" in loader.refused("pull", "--source", root, "--on-bad-file", "eat")
 
 

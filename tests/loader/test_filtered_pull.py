@@ -173,5 +173,20 @@ def test_the_command_and_the_status(loader: Command, root: Path) -> None:
     assert staged(loader.folder / "warehouse.duckdb") == expected(some_of(state(), (0, 1), ALL))
 
 
+def test_status_and_verify_know_of_the_part(loader: Command, root: Path, tmp_path: Path) -> None:
+    loader.json("pull", "--source", root, "--experiment", EXPERIMENTS[0])
+    days = loader.json("status", "--source", root)
+    assert [item["state"] for item in days] == ["landed in part", "landed"]
+    done = loader("verify", "--source", root)
+    assert done.returncode == ExitCode.DONE
+    assert done.stdout.startswith("0 differences in 2 days, 4 rows, 4 footers")
+    assert f"note: decisions of {FIRST} is landed in part" in done.stderr
+
+    write_state(tmp_path / "export", state(extra=" again"))
+    states = [item["state"] for item in loader.json("status", "--source", root)]
+    assert states == ["changed at the source"] * 2
+    assert loader("verify", "--source", root).returncode == ExitCode.DIFFERENCE
+
+
 def test_an_empty_name_is_refused(loader: Command, root: Path) -> None:
     assert "--event '' is no name" in loader.refused("pull", "--source", root, "--event", "")
