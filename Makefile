@@ -1,4 +1,5 @@
 # `make demo`: from nothing to a table of results.  `make test`: everything that CI runs.
+# `make bench`: what a pull costs beside a bare insert, written into benchmarks/README.md.
 
 # The first Python that is new enough; `make PYTHON=/path/to/python` takes another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS := 2
 
-.PHONY: demo test lint format docs clean
+.PHONY: demo test bench lint format docs clean
 
 demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader demo demo-export
@@ -20,6 +21,9 @@ demo: $(VENV)/installed profiles.yml
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST)
+
+bench: $(VENV)/installed-dev
+	@$(BIN)/python -m benchmarks.landing --write
 
 lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .

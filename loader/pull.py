@@ -1,33 +1,24 @@
 """Lands what differs between the source and the ledger."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from loader import ledger, privacy
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode
 from loader.export.layout import Export, ListedDay, SourceChanged, Unit
 from loader.export.selection import EVERYTHING, Selection
 from loader.interrupts import finishing_first
-from loader.landing.day import BadDay, FetchedDay, land_day
-from loader.landing.fetch import Fetcher
+from loader.landing.day import BadBatch, BadDay, FetchedDay, land_days
+from loader.landing.fetch import Fetcher, Outcome
 from loader.landing.spool import open_spool
 from loader.landing.warehouse import bring_up_to_date, create_tables, open_warehouse
-from loader.plan import Plan, PlannedDay, Window, plan_pull
-
-POLL_SECONDS = 60.0
-"""Time between two looks at a source that is waited for."""
-
-WAITED_OUT = {ExitCode.TRANSIENT, ExitCode.DATABASE_IN_USE}
-"""Errors that may be over at the next look."""
-
-log = logging.getLogger(__name__)
+from loader.plan import Plan, Window, plan_pull
 
 
 @dataclass
@@ -105,36 +96,6 @@ def run_pull(
         )
 
 
-def wait_and_pull(pull: Callable[[], PullResult], wait_seconds: float) -> PullResult:
-    """Pulls again and again until every day to the window's last is ready, or the time is over.
-
-    Args:
-        pull: One pull; it lands what is ready.
-        wait_seconds: How long to wait in all.
-
-    Raises:
-        LoaderError: Of the last pull, or one that waiting cannot mend.
-    """
-    deadline = time.monotonic() + wait_seconds
-    so_far: list[PullResult] = []
-    while True:
-        remaining = deadline - time.monotonic()
-        try:
-            so_far.append(pull())
-        except LoaderError as error:
-            if error.exit_code not in WAITED_OUT or remaining <= 0:
-                raise
-            log.info("%s; trying again in a while", error)
-        else:
-            result = _together(so_far)
-            result.awaited = result.plan.absent
-            has_ended = not (result.awaited or result.plan.not_ready or result.rewritten)
-            if has_ended or result.is_interrupted or remaining <= 0:
-                return result
-            log.info("waiting for %s", _told(result))
-        time.sleep(min(POLL_SECONDS, max(remaining, 0.0)))
-
-
 def run_plan(
     plan: Plan,
     export: Export,
@@ -166,85 +127,90 @@ def run_plan(
     result = PullResult(plan)
     if plan.to_adopt:
         _adopt(plan, export, warehouse)
+    landing = _Landing(warehouse, export.identity, skip_bad_files, settled, result, on_landed)
+    days = [planned.day for planned in plan.to_land]
     with (
         finishing_first() as is_interrupted,
-        Fetcher(export, spool, skip_bad_files, settled) as fetcher,
+        Fetcher(export, spool, days, skip_bad_files, settled) as fetcher,
     ):
-        for done, planned in enumerate(plan.to_land, start=1):
-            try:
-                fetched = fetcher.fetched([item.day for item in plan.to_land[done - 1 :]])
-                landed, fetched = _land(
-                    warehouse, fetched, export, planned, skip_bad_files, settled
-                )
-            except BadDay as bad:
-                result.quarantined.append((planned.day, bad))
-                _quarantine(warehouse, planned.day, bad, settled)
-            except SourceChanged as changed:
-                result.rewritten.append((planned.day, changed))
-            else:
-                result.landed.append(landed)
-                if fetched.bad_files:
-                    result.quarantined.append((planned.day, BadDay(fetched.bad_files)))
-                if fetched.unknown_columns:
-                    names = result.unknown_columns.setdefault(landed.export_type, set())
-                    names.update(fetched.unknown_columns)
-                on_landed(landed)
-            fetcher.remove(planned.day)
-            if is_interrupted() and done < len(plan.to_land):
+        for batch in fetcher:
+            landing.take(batch)
+            if is_interrupted() and not fetcher.is_done:
                 result.is_interrupted = True
                 break
     result.seconds = time.monotonic() - started
     return result
 
 
-def _land(
-    warehouse: Path,
-    fetched: FetchedDay,
-    export: Export,
-    planned: PlannedDay,
-    skip_bad_files: bool,
-    settled: privacy.Privacy,
-) -> tuple[ledger.LandedDay, FetchedDay]:
-    """Lands a day; files that turn out bad only when their rows are read may be left out."""
-    while True:
+class _Landing:
+    """Lands what is fetched, and notes in `result` what became of each day."""
+
+    def __init__(
+        self,
+        warehouse: Path,
+        source: str,
+        skip_bad_files: bool,
+        settled: privacy.Privacy,
+        result: PullResult,
+        on_landed: Callable[[ledger.LandedDay], None],
+    ):
+        self._warehouse = warehouse
+        self._source = source
+        self._reasons = {planned.day: planned.reason for planned in result.plan.to_land}
+        self._skip_bad_files = skip_bad_files
+        self._settled = settled
+        self._result = result
+        self._on_landed = on_landed
+
+    def take(self, batch: dict[ListedDay, Outcome]) -> None:
+        """Lands the days of a batch together, or each by itself where one of them is bad."""
+        ready: dict[ListedDay, FetchedDay] = {}
+        for day, outcome in batch.items():
+            match outcome:
+                case FetchedDay():
+                    ready[day] = outcome
+                case BadDay():
+                    self._quarantine(day, outcome)
+                case SourceChanged():
+                    self._result.rewritten.append((day, outcome))
+        if len(ready) > 1:
+            try:
+                return self._land(ready)
+            except BadBatch:  # a bad day must not take others with it
+                pass
+        for day, fetched in ready.items():
+            self._land_alone(day, fetched)
+
+    def _land_alone(self, day: ListedDay, fetched: FetchedDay) -> None:
+        """Lands a day; files that turn out bad only when their rows are read may be left out."""
         try:
-            return land_day(warehouse, fetched, export.identity, planned.reason, settled), fetched
+            self._land({day: fetched})
         except BadDay as bad:
-            if not skip_bad_files:
-                raise
-            fetched = fetched.without(bad.bad_files)
+            if self._skip_bad_files:
+                self._land_alone(day, fetched.without(bad.bad_files))
+            else:
+                self._quarantine(day, bad)
 
+    def _land(self, days: dict[ListedDay, FetchedDay]) -> None:
+        together = [(fetched, self._reasons[day]) for day, fetched in days.items()]
+        all_landed = land_days(self._warehouse, together, self._source, self._settled)
+        for (day, fetched), landed in zip(days.items(), all_landed, strict=True):
+            self._result.landed.append(landed)
+            if fetched.bad_files:
+                self._result.quarantined.append((day, BadDay(fetched.bad_files)))
+            if fetched.unknown_columns:
+                names = self._result.unknown_columns.setdefault(landed.export_type, set())
+                names.update(fetched.unknown_columns)
+            self._on_landed(landed)
 
-def _together(results: list[PullResult]) -> PullResult:
-    """Several pulls of one wait as one: all that was landed, and what still is as it was last."""
-    first, last = results[0], results[-1]
-    together = PullResult(
-        Plan(
-            to_land=[planned for result in results for planned in result.plan.to_land],
-            to_adopt=first.plan.to_adopt,
-            unchanged=first.plan.unchanged,
-            not_ready=last.plan.not_ready,
-            absent=last.plan.absent,
-        ),
-        quarantined=last.quarantined,
-        rewritten=last.rewritten,
-        is_interrupted=last.is_interrupted,
-    )
-    for result in results:
-        together.landed += result.landed
-        together.seconds += result.seconds
-        for export_type, names in result.unknown_columns.items():
-            together.unknown_columns.setdefault(export_type, set()).update(names)
-    return together
-
-
-def _told(result: PullResult) -> str:
-    units: list[tuple[str, date]] = [
-        *(day.unit for day in result.plan.not_ready),
-        *result.awaited,
-        *(day.unit for day, _ in result.rewritten),
-    ]
-    return ", ".join(f"{export_type} of {day}" for export_type, day in dict.fromkeys(units))
+    def _quarantine(self, day: ListedDay, bad: BadDay) -> None:
+        self._result.quarantined.append((day, bad))
+        with _transaction(self._warehouse) as connection:
+            # If this is all that a first pull does, the settings hold too.
+            privacy.record(connection, self._settled)
+            ledger.record_quarantine(
+                connection, day.unit, bad.bad_files, datetime.now(UTC).replace(tzinfo=None)
+            )
 
 
 def _adopt(plan: Plan, export: Export, warehouse: Path) -> None:
@@ -253,14 +219,6 @@ def _adopt(plan: Plan, export: Export, warehouse: Path) -> None:
             day = export.day(*listed.unit, listed.selection)
             if day.fingerprint == listed.fingerprint:
                 ledger.adopt(connection, known, day, export.identity)
-
-
-def _quarantine(warehouse: Path, day: ListedDay, bad: BadDay, settled: privacy.Privacy) -> None:
-    with _transaction(warehouse) as connection:
-        privacy.record(connection, settled)  # if this is all a first pull does, they hold too
-        ledger.record_quarantine(
-            connection, day.unit, bad.bad_files, datetime.now(UTC).replace(tzinfo=None)
-        )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from loader import spec
 from loader.export.layout import Export, ExportDay, ExportFile
 from loader.export.selection import Selection
-from loader.landing.day import BadDay, check_day, land_day
+from loader.landing.day import BadDay, check_day, land_days
 from loader.landing.footers import can_become
 from loader.landing.page_checksums import BadPage, check_pages, read_chunks
 from loader.landing.spool import file_id
@@ -97,7 +97,7 @@ def read_sample(export: Export, day: ExportDay, file: ExportFile, row_limit: int
             _describe(sample, path)
             warehouse = Path(folder) / "sample.duckdb"
             fetched = check_day(replace(day, files=(file,)), {file: path})
-            land_day(warehouse, fetched, export.identity, "new")
+            land_days(warehouse, [(fetched, "new")], export.identity)
             sample.rows = _read_rows(warehouse, spec.TABLES[day.export_type], row_limit)
         except BadPage as bad:
             sample.reason = str(bad)

@@ -26,8 +26,9 @@ from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
 from loader.errors import shown
 from loader.export.layout import Export
 from loader.plan import Plan, plan_pull
-from loader.pull import PullResult, run_pull, wait_and_pull
+from loader.pull import PullResult, run_pull
 from loader.timespan import parse_duration, today_utc
+from loader.waiting import wait_and_pull
 
 
 class OnBadFile(StrEnum):

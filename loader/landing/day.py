@@ -1,6 +1,7 @@
-"""Lands one day of one type: one transaction, all of it or nothing."""
+"""Lands days of one type: each whole or not at all."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -38,6 +39,11 @@ class FetchedDay:
         """The day without these files."""
         footers = {file: found for file, found in self.footers.items() if file not in bad_files}
         return replace(self, footers=footers, bad_files=self.bad_files | bad_files)
+
+    @property
+    def row_count(self) -> int:
+        """Rows of all its files that can be landed."""
+        return sum(footer.row_count for footer in self.footers.values())
 
     @property
     def unknown_columns(self) -> tuple[str, ...]:
@@ -85,63 +91,84 @@ def check_readable(fetched: FetchedDay, settled: privacy.Privacy = privacy.NOTHI
         raise BadDay(bad_files)
 
 
-def land_day(
+class BadBatch(Exception):
+    """Days that cannot be landed together, for one of them is bad: land each by itself."""
+
+
+def land_days(
     warehouse: Path,
-    fetched: FetchedDay,
+    days: Sequence[tuple[FetchedDay, str]],
     source: str,
-    reason: str,
     settled: privacy.Privacy = privacy.NOTHING,
-) -> ledger.LandedDay:
-    """Replaces one day of one staging table, and the ledger's word on it, in one transaction.
+) -> list[ledger.LandedDay]:
+    """Replaces days of the staging tables, and the ledger's word on them, in one transaction.
 
     Args:
         warehouse: The DuckDB file.
-        fetched: The day, from `check_day`.
-        source: Identity of the store it came from.
-        reason: `new`, `changed`, `widened` or `forced`.
+        days: Each day from `check_day`, and why it is landed: `new`, `changed`, `widened` or
+            `forced`.
+        source: Identity of the store they came from.
         settled: What is dropped and hashed, from `privacy.settle`.
 
     Raises:
-        BadDay: The rows of a file cannot be read although its footer can.
+        BadDay: The rows of a file of the only day cannot be read although its footer can.
+        BadBatch: So it is with one of several days; nothing is landed.
         LoaderError: The warehouse is in use, the disk is full, or the warehouse was landed with
             other settings of privacy.
     """
-    started = time.monotonic()
-    table = spec.TABLES[fetched.day.export_type]
     with open_warehouse(warehouse) as connection:
         connection.begin()
         try:
             create_tables(connection)
             privacy.record(connection, settled)
-            load_id = ledger.next_load_id(connection)
-            remove_rows(connection, table, fetched.day.export_date, load_id)
-            erased = _insert_rows(connection, table, fetched, load_id, settled)
-            landed = ledger.record_load(
-                connection,
-                load_id=load_id,
-                day=fetched.day,
-                source=source,
-                reason=reason,
-                files=[
-                    _landed_file(file, footer.row_count, erased)
-                    for file, footer in fetched.footers.items()
-                ],
-                bad_files=fetched.bad_files,
-                seconds=time.monotonic() - started,
-                landed_at=datetime.now(UTC).replace(tzinfo=None),
-            )
+            landed = [
+                _replace_day(connection, fetched, source, reason, settled)
+                for fetched, reason in days
+            ]
             connection.commit()
-        except duckdb.Error as error:
+        except (duckdb.Error, BadDay) as error:
             _rollback(connection)
-            if is_disk_full(error):
+            if isinstance(error, duckdb.Error) and is_disk_full(error):
                 raise
-            raise _explain(error, fetched, settled) from error
+            if len(days) > 1:
+                raise BadBatch from error
+            if isinstance(error, duckdb.Error):
+                raise _explain(error, days[0][0], settled) from error
+            raise
         except BaseException:
             _rollback(connection)
             raise
         # Without it the write-ahead log of a long backfill grows beside the file.
         connection.execute("checkpoint")
     return landed
+
+
+def _replace_day(
+    connection: duckdb.DuckDBPyConnection,
+    fetched: FetchedDay,
+    source: str,
+    reason: str,
+    settled: privacy.Privacy,
+) -> ledger.LandedDay:
+    """Replaces one day in the open transaction."""
+    started = time.monotonic()
+    table = spec.TABLES[fetched.day.export_type]
+    load_id = ledger.next_load_id(connection)
+    remove_rows(connection, table, fetched.day.export_date, load_id)
+    erased = _insert_rows(connection, table, fetched, load_id, settled)
+    return ledger.record_load(
+        connection,
+        load_id=load_id,
+        day=fetched.day,
+        source=source,
+        reason=reason,
+        files=[
+            _landed_file(file, footer.row_count, erased) for file, footer in fetched.footers.items()
+        ],
+        bad_files=fetched.bad_files,
+        seconds=time.monotonic() - started,
+        landed_at=datetime.now(UTC).replace(tzinfo=None),
+    )
 
 
 def remove_rows(

@@ -1,7 +1,9 @@
 """Brings days into the spool and checks them, some days ahead of the one that is landed."""
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -13,22 +15,41 @@ from loader.landing.day import BadDay, FetchedDay, check_day, check_readable
 from loader.landing.disk_space import require_space
 from loader.landing.spool import empty_spool, spool_path
 
-DAYS_AHEAD = 3
+FETCHES_AT_ONCE = 3
 """How many days are fetched at once: of small days, listing and waiting take the longest."""
+
+DAYS_AHEAD = 16
+"""How many days the spool may hold, and thus how many may be landed together."""
 
 SPOOL_BYTES = 2 * 1024**3
 """What the spool may hold; a larger day is fetched when it is the only one."""
 
 DOWNLOADS_AT_ONCE = 16
 
+BATCH_ROWS = 500_000
+"""Days are landed together up to about so many rows.
+
+A day smaller than DuckDB's row group is copied through the write-ahead log and into the last row
+group, which each checkpoint then compresses anew: many small days cost a multiple of one large one.
+"""
+
+Outcome = FetchedDay | BadDay | SourceChanged
+"""What became of a day: it is here, it is bad, or it is not as it was listed."""
+
 
 class Fetcher:
-    """Fetches days in order, a few ahead; its threads end with the `with` block."""
+    """Fetches days in order, some ahead; its threads end with the `with` block.
+
+    To iterate over it gives the days in batches, which are to be landed before the next one is
+    asked for: a day, and those behind it that are fetched already. It raises LoaderError where the
+    source cannot be read or the disk is full.
+    """
 
     def __init__(
         self,
         export: Export,
         spool: Path,
+        days: Iterable[ListedDay],
         skip_bad_files: bool = False,
         settled: privacy.Privacy = privacy.NOTHING,
     ):
@@ -38,10 +59,11 @@ class Fetcher:
         """
         self._export = export
         self._spool = spool
+        self._waiting = deque(days)
         self._skip_bad_files = skip_bad_files
         self._settled = settled
         self._is_given_up = Event()
-        self._days = ThreadPoolExecutor(DAYS_AHEAD)
+        self._days = ThreadPoolExecutor(FETCHES_AT_ONCE)
         self._downloads = ThreadPoolExecutor(DOWNLOADS_AT_ONCE)
         self._fetching: dict[ListedDay, Future[FetchedDay]] = {}
 
@@ -55,44 +77,67 @@ class Fetcher:
         _traceback: TracebackType | None,
     ) -> None:
         self._is_given_up.set()
-        self._days.shutdown()
+        self._days.shutdown(cancel_futures=True)
         self._downloads.shutdown()
 
-    def fetched(self, days: list[ListedDay]) -> FetchedDay:
-        """The first of `days`, once it is fetched; those behind it begin to be.
+    def __iter__(self) -> Iterator[dict[ListedDay, Outcome]]:
+        while self._waiting:
+            self._look_ahead()
+            batch = {self._waiting[0]: self._first()}
+            self._waiting.popleft()
+            row_count = 0
+            while row_count < BATCH_ROWS and self._waiting and self._is_here(self._waiting[0]):
+                day = self._waiting.popleft()
+                fetched = self._fetching[day].result()
+                row_count += fetched.row_count
+                batch[day] = fetched
+            self._look_ahead()
+            yield batch
+            for day in batch:
+                self._remove(day)
 
-        Raises:
-            BadDay: It holds files that cannot be landed.
-            SourceChanged: It is not as it was listed.
-            LoaderError: The source cannot be read, or the disk is full.
-        """
-        self._look_ahead(days)
-        fetching = self._fetching[days[0]]
-        wait([fetching])
-        if _is_disk_full(fetching.exception()):
+    @property
+    def is_done(self) -> bool:
+        """Whether the last batch was given."""
+        return not self._waiting
+
+    def _first(self) -> Outcome:
+        """Waits for the first day."""
+        day = self._waiting[0]
+        wait([self._fetching[day]])
+        if _is_disk_full(self._fetching[day].exception()):
             # Other days may have had the space that this one needs.
             wait(self._fetching.values())
-            for day in list(self._fetching):
-                self.remove(day)
-            self._look_ahead(days[:1])
-            fetching = self._fetching[days[0]]
-        return fetching.result()
+            for other in list(self._fetching):
+                self._remove(other)
+            self._begin(day)
+        try:
+            return self._fetching[day].result()
+        except (BadDay, SourceChanged) as outcome:
+            return outcome
 
-    def remove(self, day: ListedDay) -> None:
-        """Removes a day from the spool."""
-        del self._fetching[day]
-        empty_spool(self._spool, day.unit)
+    def _is_here(self, day: ListedDay) -> bool:
+        """Whether a day is fetched, and nothing is wrong with it."""
+        fetching = self._fetching.get(day)
+        return fetching is not None and fetching.done() and fetching.exception() is None
 
-    def _look_ahead(self, days: list[ListedDay]) -> None:
+    def _look_ahead(self) -> None:
         """Begins with the next days, as many as the spool may hold."""
         byte_count = sum(day.byte_count for day in self._fetching)
-        for day in days[:DAYS_AHEAD]:
+        for day in islice(self._waiting, DAYS_AHEAD):
             if day in self._fetching:
                 continue
             if (self._fetching and byte_count + day.byte_count > SPOOL_BYTES) or self._has_failed():
                 return
             byte_count += day.byte_count
-            self._fetching[day] = self._days.submit(self._fetch, day)
+            self._begin(day)
+
+    def _begin(self, day: ListedDay) -> None:
+        self._fetching[day] = self._days.submit(self._fetch, day)
+
+    def _remove(self, day: ListedDay) -> None:
+        del self._fetching[day]
+        empty_spool(self._spool, day.unit)
 
     def _has_failed(self) -> bool:
         """Whether a day ended in an error that ends the pull."""

@@ -23,14 +23,14 @@ SLOWLY = textwrap.dedent(
     import loader.pull
     from loader.__main__ import main
 
-    land_day = loader.pull.land_day
+    land_days = loader.pull.land_days
 
     def slowly(*arguments):
         print("landing", file=sys.stderr, flush=True)
         time.sleep(SECONDS)
-        return land_day(*arguments)
+        return land_days(*arguments)
 
-    loader.pull.land_day = slowly
+    loader.pull.land_days = slowly
     main()
     """
 )

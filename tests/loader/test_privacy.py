@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from loader import privacy, spec
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import open_export
-from loader.landing.day import land_day
+from loader.landing.day import FetchedDay, land_days
 from loader.landing.fetch import Fetcher
 from loader.landing.spool import open_spool
 from loader.landing.warehouse import open_warehouse
@@ -192,11 +192,12 @@ def test_a_landing_that_does_not_know_the_settings_is_refused(
     before = staged(warehouse)
     export = open_export(str(source))
     found = export.day("decisions", day(0))
-    with open_spool(warehouse) as spool, Fetcher(export, spool) as fetcher:
-        fetched = fetcher.fetched([found.listed()])
+    with open_spool(warehouse) as spool, Fetcher(export, spool, [found.listed()]) as fetcher:
+        [fetched] = next(iter(fetcher)).values()
+        assert isinstance(fetched, FetchedDay)
         for settings_ in (privacy.NOTHING, Privacy({"user_ip": DROP})):
             with pytest.raises(LoaderError, match="other columns dropped or hashed"):
-                land_day(warehouse, fetched, "file:///x/", "forced", settings_)
+                land_days(warehouse, [(fetched, "forced")], "file:///x/", settings_)
     assert staged(warehouse) == before
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import loader.pull
+import loader.waiting
 from loader.errors import ExitCode, LoaderError
 from loader.plan import Plan, plan_pull
 from loader.timespan import parse_duration, today_utc
@@ -31,7 +31,7 @@ BEFORE = TODAY - timedelta(days=2)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader.pull, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(loader.waiting, "POLL_SECONDS", 0.05)
 
 
 def day_of_both(at: date) -> State:

@@ -11,7 +11,7 @@ import pytest
 from loader import ledger
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import open_export
-from loader.landing.day import BadDay, FetchedDay, land_day
+from loader.landing.day import BadDay, FetchedDay, land_days
 from loader.landing.fetch import Fetcher
 from loader.landing.spool import open_spool
 from tests.loader.exports import day, decision, decisions_of, everything, few_days, pull
@@ -31,8 +31,11 @@ def rewritten(tmp_path: Path, warehouse: Path) -> Iterator[FetchedDay]:
     state = few_days() | decisions_of(day(1), decision("x", day(1)))
     export = open_export(str(write_state(tmp_path / "export", state)))
     found = export.day("decisions", day(1))
-    with open_spool(warehouse) as spool, Fetcher(export, spool) as fetcher:
-        yield fetcher.fetched([found.listed()])
+    with open_spool(warehouse) as spool, Fetcher(export, spool, [found.listed()]) as fetcher:
+        for batch in fetcher:
+            [fetched] = batch.values()
+            assert isinstance(fetched, FetchedDay)
+            yield fetched
 
 
 @contextmanager
@@ -51,7 +54,7 @@ def test_readers_of_older_versions_can_open_it(warehouse: Path) -> None:
 
 
 def test_a_day_is_replaced(warehouse: Path, rewritten: FetchedDay) -> None:
-    landed = land_day(warehouse, rewritten, "file:///here/", "changed")
+    [landed] = land_days(warehouse, [(rewritten, "changed")], "file:///here/")
     assert (landed.load_id, landed.row_count, landed.file_count) == (7, 1, 1)
 
 
@@ -64,7 +67,7 @@ def test_a_failure_before_the_commit_leaves_the_old_day(
 ) -> None:
     _fail_last(monkeypatch, error("in the last statement"))
     with nothing_changes(warehouse), pytest.raises(error):
-        land_day(warehouse, rewritten, "file:///here/", "changed")
+        land_days(warehouse, [(rewritten, "changed")], "file:///here/")
 
 
 def test_a_full_disk_leaves_the_old_day(
@@ -72,7 +75,7 @@ def test_a_full_disk_leaves_the_old_day(
 ) -> None:
     _fail_last(monkeypatch, duckdb.IOException("Could not write file: No space left on device"))
     with nothing_changes(warehouse), pytest.raises(LoaderError) as refused:
-        land_day(warehouse, rewritten, "file:///here/", "changed")
+        land_days(warehouse, [(rewritten, "changed")], "file:///here/")
     assert refused.value.exit_code == ExitCode.NO_DISK_SPACE
     assert str(refused.value).endswith("free some space and run the pull again")
 
@@ -82,7 +85,7 @@ def test_too_little_memory_leaves_the_old_day(
 ) -> None:
     _fail_last(monkeypatch, duckdb.OutOfMemoryException("failed to allocate data"))
     with nothing_changes(warehouse), pytest.raises(LoaderError) as refused:
-        land_day(warehouse, rewritten, "file:///here/", "changed")
+        land_days(warehouse, [(rewritten, "changed")], "file:///here/")
     assert refused.value.exit_code == ExitCode.TRANSIENT
 
 
@@ -92,7 +95,7 @@ def test_rows_must_be_as_many_as_the_footers_say(warehouse: Path, rewritten: Fet
         for file, footer in rewritten.footers.items()
     }
     with nothing_changes(warehouse), pytest.raises(BadDay, match="rows read differ from the 2"):
-        land_day(warehouse, replace(rewritten, footers=footers), "file:///here/", "changed")
+        land_days(warehouse, [(replace(rewritten, footers=footers), "changed")], "file:///here/")
 
 
 def _fail_last(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

