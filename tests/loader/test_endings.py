@@ -23,6 +23,7 @@ from loader.landing.spool import open_spool
 from loader.landing.warehouse import is_disk_full, open_warehouse, resolve_warehouse
 from loader.plan import Plan, PlannedDay
 from tests.loader.command import Command, Done
+from tests.loader.days import Days, check_ledger, days_of
 from tests.loader.exports import (
     beside,
     day,
@@ -36,7 +37,6 @@ from tests.loader.exports import (
     staged,
 )
 from tests.loader.s3_server import S3Export
-from tests.loader.test_kill import Days, check_ledger, days_of
 
 INTERRUPTED = "interrupted; what was done so far is kept\n"
 ALL = ("--since", "2020-01-01")
