@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -57,7 +58,7 @@ def get(path: str) -> Answer:
                 if error.code not in RETRIED_STATUSES or attempt == ATTEMPTS:
                     raise _refused(path, error.code) from None
                 pause = _pause(attempt, error.headers.get("Retry-After"))
-        except (OSError, ValueError) as error:  # no connection, a cut answer, an answer not JSON
+        except (OSError, HTTPException, ValueError) as error:  # no answer, a cut one, not JSON
             if attempt == ATTEMPTS:
                 raise LoaderError(
                     f"the API at {base_url()} cannot be reached or understood "
