@@ -33,6 +33,10 @@ CLIENT: "ClientConfig" = {
 RANGE_BYTES = 64 * 1024 * 1024
 """A larger file is fetched piece by piece, each with retries of its own."""
 
+LISTING_ATTEMPTS = 5
+BROKEN_LISTING = "Error getting list response body"
+"""What obstore says of a listing whose answer broke off."""
+
 BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 FOLDER_MARKER = re.compile(r"(^|/)((experiment|event)=[^/]*|[^/]*_\$folder\$)$")
 """How the empty objects end that consoles and Hadoop write to show a folder."""
@@ -148,17 +152,23 @@ class CloudStore:
                 yield ExportFile(key=key, size=size, etag=found["e_tag"])
 
     def _listing(self, prefix: str, ask: Callable[[], Asked]) -> Asked:
-        """What `ask` lists; from the start again, once, if the store rejects the credentials."""
-        used = self._keys()
-        try:
-            return ask()
-        except (BaseError, ValueError) as error:
-            if not self._has_others(error, used):
-                raise self._explain(error, prefix) from error
-        try:
-            return ask()
-        except (BaseError, ValueError) as error:
-            raise self._explain(error, prefix) from error
+        """What `ask` lists; from the start again if an answer breaks off, or, once, with new keys.
+
+        obstore sends a request again, but does not read an answer again that broke off.
+        """
+        is_renewed = False
+        broken = 0
+        while True:
+            used = self._keys()
+            try:
+                return ask()
+            except (BaseError, ValueError) as error:
+                if not is_renewed and self._has_others(error, used):
+                    is_renewed = True
+                    continue
+                broken += 1
+                if broken == LISTING_ATTEMPTS or BROKEN_LISTING not in str(error):
+                    raise self._explain(error, prefix) from error
 
     def _chunks(self, file: ExportFile) -> Iterator[memoryview]:
         for start in range(0, max(file.size, 1), RANGE_BYTES):
