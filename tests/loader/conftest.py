@@ -1,6 +1,7 @@
 """Fixtures of the loader's tests."""
 
 from tests.loader.command import export, loader
+from tests.loader.disk import new_disk
 from tests.loader.gcs_server import gcs_export, gcs_server
 from tests.loader.rest_api import rest_api
 from tests.loader.s3_server import clean_environment, s3_export, s3_server, vendor_export
@@ -12,6 +13,7 @@ __all__ = [
     "gcs_export",
     "gcs_server",
     "loader",
+    "new_disk",
     "rest_api",
     "s3_export",
     "s3_server",

@@ -24,6 +24,7 @@ from loader.landing.warehouse import is_disk_full, open_warehouse, resolve_wareh
 from loader.plan import Plan, PlannedDay
 from tests.loader.command import Command, Done
 from tests.loader.days import Days, check_ledger, days_of
+from tests.loader.disk import Disk
 from tests.loader.exports import (
     beside,
     day,
@@ -249,50 +250,6 @@ class TestDownloadsGivenUp:
         assert "ExpiredToken" in line
         assert 1 <= s3_export.requests["GET"] <= 50
         assert beside(tmp_path / "warehouse.duckdb") == set()
-
-
-class Disk:
-    """A small file system of its own."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.warehouse = folder / "w.duckdb"
-        self._filler = folder / "filler"
-
-    def grow(self) -> None:
-        """Gives it space for everything."""
-        self._filler.unlink(missing_ok=True)
-        _mount("-o", "remount,size=64m", self.folder)
-
-    def fill(self, free: int) -> None:
-        """Leaves it so many bytes."""
-        found = os.statvfs(self.folder)
-        with self._filler.open("wb") as filler:
-            os.posix_fallocate(filler.fileno(), 0, found.f_bavail * found.f_frsize - free)
-
-
-def _mount(*arguments: str | Path) -> None:
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"a file system of a test's own cannot be mounted: {done.stderr.strip()}")
-
-
-@pytest.fixture
-def new_disk(tmp_path: Path) -> Iterator[Callable[[str], Disk]]:
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root on Linux can mount a small disk")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-
-    def mount(size: str) -> Disk:
-        _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
-        return Disk(folder)
-
-    try:
-        yield mount
-    finally:
-        if folder.is_mount():
-            subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 class TestFullDisk:

@@ -59,7 +59,6 @@ NO_PARQUET: dict[str, Callable[[bytes], bytes]] = {
     "compressed": gzip.compress,
     "cut by a byte": lambda content: content[:-1],
     "half": lambda content: content[: len(content) // 2],
-    "beheaded": lambda content: content[10:],
     "encrypted": lambda content: b"PARE" + content[4:-4] + b"PARE",
     "JSON": lambda content: b'{"uuid": "1"}\n',
 }

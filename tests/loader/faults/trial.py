@@ -91,7 +91,7 @@ class Trial:
     def pull(self, *more: str | Path) -> Done:
         """A pull, in this process; nothing may be left beside the warehouse."""
         done = self.look_at(self.command(*self.arguments(*more)))
-        assert beside(self.warehouse) <= {"w.duckdb"}
+        assert not {"w.duckdb.spool", "w.duckdb.new"} & beside(self.warehouse)
         return done
 
     def process(self, module: str, *arguments: str | Path, **env: str) -> Done:
@@ -139,6 +139,7 @@ class Trial:
         self.proxy.heal()
         done = self.pull()
         assert done.returncode == ExitCode.DONE, done
+        assert beside(self.warehouse) == {"w.duckdb"}
         self._is_right()
         self._finds_nothing_new()
 
