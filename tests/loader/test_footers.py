@@ -1,10 +1,7 @@
 """What a file may hold: any physical type lands the same; what would lose something stays out."""
 
 import io
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -134,21 +131,6 @@ class TestTimestamps:
         landing.land(parquet(columns(timestamp=array), **options))
         assert landing.values("timestamp") == [INSTANT, None]
         assert landing.values("typeof(timestamp)") == ["TIMESTAMP", "TIMESTAMP"]
-
-    @pytest.mark.parametrize("time_zone", ["UTC", "America/New_York"])
-    def test_all_shapes_in_one_day(self, landing: Landing, time_zone: str) -> None:
-        files = [
-            parquet(columns(timestamp=array, process_timestamp=array), **options)
-            for array, options in TIMESTAMPS.values()
-        ]
-        landing.write(*files)
-        # A process of its own: DuckDB looks at the time zone once.
-        command = [sys.executable, "-m", "loader", "pull", "--source", str(landing.root)]
-        command += ["--warehouse", str(landing.warehouse)]
-        subprocess.run(command, check=True, env=os.environ | {"TZ": time_zone})
-
-        assert landing.values("timestamp") == [INSTANT, None] * len(files)
-        assert landing.values("process_timestamp") == [INSTANT, None] * len(files)
 
 
 class TestAccepted:

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from loader.errors import ExitCode, LoaderError
-from loader.export.access import Access
-from loader.export.layout import open_export
-from loader.landing.spool import open_spool
-from loader.plan import plan_pull
+from loader.errors import ExitCode
 from loader.pull import PullResult
 from tests.loader.exports import (
-    EVERYTHING,
     beside,
     conversion,
     conversions_of,
@@ -27,9 +22,7 @@ from tests.loader.exports import (
     landed_units,
     pull,
     query,
-    run_plan,
     staged,
-    while_downloading,
 )
 from tests.loader.s3_server import S3Export
 from tests.models.histories import State, history, parquet_bytes, write_state
@@ -198,82 +191,6 @@ def test_no_secret_is_printed_or_stored(
     for secret in (*s3_export.credentials.values(), SESSION_TOKEN):
         assert secret.encode() not in said
         assert secret.encode() not in stored
-
-
-@pytest.mark.parametrize("kind", ["LIST", "GET"])
-def test_a_busy_server_is_asked_again(
-    s3_export: S3Export, tmp_path: Path, warehouse: Path, kind: str
-) -> None:
-    upload(s3_export, tmp_path / "export", few_days(1))
-    s3_export.fail(kind, 503, "SlowDown", times=3)
-
-    assert pull_s3(s3_export, warehouse).exit_code == ExitCode.DONE
-    assert staged(warehouse) == expected(few_days(1))
-    assert s3_export.rules.faults == {}
-
-
-def test_a_file_replaced_after_the_listing_waits_for_the_next_pull(
-    s3_export: S3Export, tmp_path: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload(s3_export, tmp_path / "export", few_days())
-    unit = ("decisions", day(1))
-    state = few_days()
-    state[unit][0][1][0]["revision"] = "71"  # the size stays
-    with monkeypatch.context() as patch:
-        while_downloading(patch, unit, lambda: replace_day(s3_export, {unit: state[unit]}))
-        result = pull_s3(s3_export, warehouse)
-
-    assert result.exit_code == ExitCode.TRANSIENT
-    assert [found.unit for found, _ in result.rewritten] == [unit]
-    others = few_days()
-    del others[unit]
-    assert staged(warehouse) == expected(others)
-
-    assert pull_s3(s3_export, warehouse).exit_code == ExitCode.DONE
-    assert staged(warehouse) == expected(state)
-
-
-def test_a_file_deleted_after_the_listing_waits_for_the_next_pull(
-    s3_export: S3Export, tmp_path: Path, warehouse: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upload(s3_export, tmp_path / "export", few_days(1))
-    unit = ("events", day(0))
-    state = few_days(1)
-    gone, _ = state[unit].pop()
-    with monkeypatch.context() as patch:
-        while_downloading(patch, unit, lambda: s3_export.delete(gone))
-        assert pull_s3(s3_export, warehouse).exit_code == ExitCode.TRANSIENT
-    assert pull_s3(s3_export, warehouse).exit_code == ExitCode.DONE
-    assert staged(warehouse) == expected(state)
-
-
-def test_keys_that_expire_half_way_keep_what_is_landed(
-    s3_export: S3Export, tmp_path: Path, warehouse: Path
-) -> None:
-    upload(s3_export, tmp_path / "export", few_days(9))
-    export = open_export(s3_export.source, Access(endpoint_url=s3_export.endpoint_url))
-    planned = plan_pull(export, warehouse, ["events"], EVERYTHING)
-    landed = []
-
-    def expire(one: object) -> None:
-        landed.append(one)
-        # Whatever is downloading already may come through.
-        s3_export.fail("GET", 403, "ExpiredToken", times=100)
-
-    with pytest.raises(LoaderError) as refused:
-        run_plan(planned, export, warehouse, expire)
-
-    assert refused.value.exit_code == ExitCode.CREDENTIALS
-    assert "expired" in str(refused.value)
-    assert 1 <= len(landed) < 9
-    assert len(query(warehouse, "from optimizely_ledger.days")) == len(landed)
-    assert beside(warehouse) == {"w.duckdb"}
-    with open_spool(warehouse):
-        pass  # the lock is free
-
-    s3_export.rules.faults.clear()
-    assert pull_s3(s3_export, warehouse).exit_code == ExitCode.DONE
-    assert staged(warehouse) == expected(few_days(9))
 
 
 def test_moving_to_a_folder_adopts_and_sees_rewrites(

@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -48,19 +48,19 @@ Change = Callable[[Answer], Answer]
 
 @dataclass
 class Fault:
-    """What becomes of the next `times` answers to requests of a kind whose address has `part`."""
+    """What becomes of the next `times` answers to such requests whose address has all parts."""
 
     kind: str
     change: Change
+    parts: tuple[str, ...] = ()
     times: int = 1
-    part: str = ""
     after: int = 0
     """So many of these answers come through first."""
     struck: int = 0
 
     def strikes(self, request: Request) -> bool:
         """Whether this request is one of them; counts it."""
-        if request.kind != self.kind or self.part not in request.address:
+        if request.kind != self.kind or not all(part in request.address for part in self.parts):
             return False
         if self.after:
             self.after -= 1
@@ -91,15 +91,12 @@ class FaultProxy(ThreadingHTTPServer):
         self.is_over = threading.Event()
         """Set when stalled answers may end."""
 
-    def spoil(
-        self, kind: str, change: Change, *, times: int = 1, part: str = "", after: int = 0
-    ) -> Fault:
+    def spoil(self, kind: str, change: Change, *parts: str, times: int = 1, after: int = 0) -> None:
         """Spoils the next `times` answers, once `after` of them came through."""
-        fault = Fault(kind, change, times, part, after)
+        fault = Fault(kind, change, parts, times, after)
         with self.lock:
             self.faults.append(fault)
             self.armed.append(fault)
-        return fault
 
     def heal(self) -> None:
         """Spoils nothing more."""
@@ -232,6 +229,11 @@ def cut(share: float, ending: Literal["close", "reset", "stall"]) -> Change:
     )
 
 
+def shortened(answer: Answer) -> Answer:
+    """Half of the body, with a length that agrees."""
+    return replace(answer, body=answer.body[: len(answer.body) // 2])
+
+
 def flipped(rng: random.Random) -> Change:
     """One bit of the body is another; each time another one."""
 
@@ -247,6 +249,15 @@ def flip_bit(body: bytes, rng: random.Random) -> bytes:
     spoiled = bytearray(body)
     spoiled[bit // 8] ^= 1 << bit % 8
     return bytes(spoiled)
+
+
+def one_in(count: int, changes: Sequence[Change], rng: random.Random) -> Change:
+    """One answer in so many is spoiled, each in any of these ways."""
+
+    def change(answer: Answer) -> Answer:
+        return rng.choice(changes)(answer) if rng.randrange(count) == 0 else answer
+
+    return change
 
 
 def meanwhile(act: Callable[[], object]) -> Change:

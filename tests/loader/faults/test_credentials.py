@@ -150,3 +150,12 @@ def test_an_answer_that_lacks_something(token_trial: Trial, token_api: TokenApi)
     token_trial.fails(ExitCode.TRANSIENT)
     token_api.changed.clear()
     token_trial.recovers()
+
+
+def test_a_secret_would_be_found(trial: Trial) -> None:
+    trial.publish(few_days(1))
+    trial.secrets.append(trial.bucket.source)  # --json says it, and the ledger holds it
+    with pytest.raises(AssertionError):
+        trial.pull("--dry-run", "--json")
+    with pytest.raises(AssertionError, match=r"w\.duckdb"):
+        trial.pull()

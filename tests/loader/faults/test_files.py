@@ -23,6 +23,12 @@ from tests.models.histories import State, parquet_bytes
 FLIPS = 100
 
 
+def split_footer(content: bytes) -> tuple[bytes, bytes]:
+    """A Parquet file's pages, and its footer with what follows."""
+    length = int.from_bytes(content[-8:-4], "little") + 8
+    return content[:-length], content[-length:]
+
+
 def of_every_type() -> tuple[State, dict[str, bytes]]:
     """A day of both types, with one file of each physical type; and the files."""
     state: State = {("decisions", day(0)): [], ("events", day(0)): []}
@@ -85,6 +91,25 @@ def test_files_that_are_not_parquet(trial: Trial, is_landed: bool) -> None:
     trial.recovers()
 
 
+@pytest.mark.parametrize("counted", [199, 201])
+def test_a_footer_that_counts_other_rows(s3_trial: Trial, counted: int) -> None:
+    rows = [conversion(str(number)) for number in range(200)]
+    [(key, _)] = conversions_of(day(0), *rows)["events", day(0)]
+    whole = written_as("no compression", key, rows)
+    s3_trial.publish(few_days(1) | {("events", day(0)): [(key, rows)]})
+    pages, footer = split_footer(whole)
+    s3_trial.bucket.put(key, pages + footer.replace(_count(200), _count(counted), 1))
+    assert "rows" in s3_trial.fails(ExitCode.BAD_INPUT)
+    s3_trial.bucket.put(key, whole)
+    s3_trial.recovers()
+
+
+def _count(rows: int) -> bytes:
+    """A count of rows in Thrift's compact protocol; the first in a footer is the whole file's."""
+    zigzag = rows * 2
+    return bytes([0x16, zigzag & 0x7F | 0x80, zigzag >> 7])
+
+
 @pytest.mark.parametrize("kind", ["checksums", "checksums of plain pages"])
 def test_bits_flipped_at_rest(s3_trial: Trial, kind: str) -> None:
     """The store gives damaged bytes and the ETag of those: only the file itself can tell.
@@ -95,11 +120,10 @@ def test_bits_flipped_at_rest(s3_trial: Trial, kind: str) -> None:
     rows = [conversion(f"uuid {number}", visitor_id=str(number)) for number in range(200)]
     [(key, _)] = conversions_of(day(0), *rows)["events", day(0)]
     whole = written_as(kind, key, rows)
-    footer = int.from_bytes(whole[-8:-4], "little") + 8
+    pages, footer = split_footer(whole)
     keys = [f"{key}.{number}" for number in range(FLIPS)]
     s3_trial.publish({("events", day(0)): []})
-    pages, rest = whole[4:-footer], whole[-footer:]
-    s3_trial.put_all({name: whole[:4] + flip_bit(pages, s3_trial.rng) + rest for name in keys})
+    s3_trial.put_all({name: flip_bit(pages, s3_trial.rng) + footer for name in keys})
 
     found: set[str] = set()
     # Twice: files whose checksums hold are read only when no other file is bad.

@@ -19,7 +19,7 @@ DAY = f"type=events/date={day(0)}/"
 def test_a_key_that_is_there_twice_is_one_file(trial: Trial, after: int, times: int) -> None:
     trial.publish(few_days(1))
     change = repeated(trial.rng.choice(("part-0", "part-1", "")))
-    trial.proxy.spoil("LIST", change, part=DAY, after=after, times=times)
+    trial.proxy.spoil("LIST", change, DAY, after=after, times=times)
     trial.survives()
     assert change.met
 
@@ -28,7 +28,7 @@ def test_a_key_that_is_in_two_pages_is_one_file(gcs_trial: Trial) -> None:
     gcs_trial.bucket.page_size = 2  # type: ignore[attr-defined]
     gcs_trial.publish(few_days(1))
     change = CarriedOver("part-0")
-    gcs_trial.proxy.spoil("LIST", change, part=DAY, times=ENDLESSLY)
+    gcs_trial.proxy.spoil("LIST", change, DAY, times=ENDLESSLY)
     gcs_trial.survives()
     assert change.met
 
@@ -36,7 +36,7 @@ def test_a_key_that_is_in_two_pages_is_one_file(gcs_trial: Trial) -> None:
 @pytest.mark.parametrize("after", [0, 1, 2], ids=["plan", "before", "after"])
 def test_a_key_that_one_listing_leaves_out(trial: Trial, after: int) -> None:
     trial.publish(few_days(1))
-    trial.proxy.spoil("LIST", left_out("part-1"), part=DAY, after=after)
+    trial.proxy.spoil("LIST", left_out("part-1"), DAY, after=after)
     if after == 0:  # the plan only counts days: each is listed again before it is fetched
         trial.survives()
     else:
@@ -46,7 +46,7 @@ def test_a_key_that_one_listing_leaves_out(trial: Trial, after: int) -> None:
 
 def test_a_key_that_every_listing_leaves_out(trial: Trial) -> None:
     trial.publish(few_days(1))
-    trial.proxy.spoil("LIST", left_out("part-1"), part=DAY, times=ENDLESSLY)
+    trial.proxy.spoil("LIST", left_out("part-1"), DAY, times=ENDLESSLY)
     assert trial.pull().returncode == ExitCode.DONE
     seen = few_days(1)
     seen["events", day(0)] = seen["events", day(0)][:1]
@@ -60,7 +60,7 @@ def test_a_key_that_every_listing_leaves_out(trial: Trial) -> None:
 def test_a_landed_key_that_a_listing_leaves_out(trial: Trial, times: int) -> None:
     trial.publish(few_days(1))
     trial.pull()
-    trial.proxy.spoil("LIST", left_out("part-1"), part=DAY, times=times)
+    trial.proxy.spoil("LIST", left_out("part-1"), DAY, times=times)
     assert trial.pull().returncode == ExitCode.DONE
     trial.recovers()
 
@@ -70,7 +70,7 @@ def test_a_landed_key_that_a_listing_leaves_out(trial: Trial, times: int) -> Non
 )
 def test_a_mark_that_a_listing_leaves_out(trial: Trial, after: int, code: ExitCode) -> None:
     trial.publish(few_days(1))
-    trial.proxy.spoil("LIST", left_out("_SUCCESS"), part=DAY, after=after)
+    trial.proxy.spoil("LIST", left_out("_SUCCESS"), DAY, after=after)
     trial.fails(code)
     trial.recovers()
 
@@ -110,7 +110,7 @@ def test_a_day_rewritten_between_listing_and_get(
         trial.pull()
     trial.publish(few_days(1))
     new = rewrite(few_days(1))
-    trial.proxy.spoil("LIST", meanwhile(lambda: trial.publish(new)), part=DAY, after=1)
+    trial.proxy.spoil("LIST", meanwhile(lambda: trial.publish(new)), DAY, after=1)
     done = trial.pull()
     assert (done.returncode, "run the pull again" in done.stderr) == (ExitCode.TRANSIENT, True)
     trial.check_days(old)
@@ -124,7 +124,7 @@ def test_a_day_rewritten_while_it_downloads(
     trial.publish(few_days(1))
     new = rewrite(few_days(1))
     change = meanwhile(lambda: trial.publish(new))
-    trial.proxy.spoil("GET", change, part=trial.rng.choice(("part-0", "part-1")))
+    trial.proxy.spoil("GET", change, DAY, trial.rng.choice(("part-0", "part-1")))
     done = trial.pull()
     assert (done.returncode, "run the pull again" in done.stderr) == (ExitCode.TRANSIENT, True)
     trial.check_days()
@@ -134,7 +134,7 @@ def test_a_day_rewritten_while_it_downloads(
 def test_a_mark_removed_while_the_day_downloads(trial: Trial) -> None:
     trial.publish(few_days(1))
     mark = f"{DAY}_SUCCESS"
-    trial.proxy.spoil("GET", meanwhile(lambda: trial.bucket.delete(mark)), part=DAY)
+    trial.proxy.spoil("GET", meanwhile(lambda: trial.bucket.delete(mark)), DAY)
     trial.fails(ExitCode.TRANSIENT)
     trial.fails(ExitCode.NOT_READY)
     trial.bucket.put(mark)

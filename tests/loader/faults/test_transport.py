@@ -4,7 +4,17 @@ import pytest
 
 from loader.errors import ExitCode
 from tests.loader.exports import few_days
-from tests.loader.faults.faulty import ENDLESSLY, Change, cut, dropped, error, flipped, plain
+from tests.loader.faults.faulty import (
+    ENDLESSLY,
+    Change,
+    cut,
+    dropped,
+    error,
+    flipped,
+    one_in,
+    plain,
+    shortened,
+)
 from tests.loader.faults.trial import Trial
 
 ERRORS: dict[str, list[Change]] = {
@@ -45,6 +55,25 @@ def test_for_ever(trial: Trial, kind: str, changes: list[Change]) -> None:
     trial.recovers()
 
 
+@pytest.mark.parametrize("kind", ["LIST", "GET"])
+def test_half_an_answer_that_looks_whole(trial: Trial, kind: str) -> None:
+    trial.publish(few_days(1))
+    trial.proxy.spoil(kind, shortened, times=ENDLESSLY, after=trial.rng.randrange(2))
+    assert "again" in trial.fails(ExitCode.TRANSIENT)
+    trial.recovers()
+
+
+def test_a_storm(trial: Trial) -> None:
+    trial.publish(few_days(3))
+    every = [change for changes in BROKEN.values() for change in changes]
+    for kind, changes in (("LIST", every), ("GET", [*every, flipped(trial.rng)])):
+        trial.proxy.spoil(kind, one_in(4, changes, trial.rng), times=ENDLESSLY)
+    for _ in range(3):
+        assert trial.pull().returncode in (ExitCode.DONE, ExitCode.TRANSIENT)
+        trial.check_days()
+    trial.recovers()
+
+
 def test_a_flipped_bit_of_a_file(trial: Trial) -> None:
     trial.publish(few_days(1))
     for _ in range(4):
@@ -54,6 +83,6 @@ def test_a_flipped_bit_of_a_file(trial: Trial) -> None:
 
 def test_flipped_bits_of_a_file_without_end(trial: Trial) -> None:
     trial.publish(few_days(1))
-    trial.proxy.spoil("GET", flipped(trial.rng), times=ENDLESSLY, part="part-1")
+    trial.proxy.spoil("GET", flipped(trial.rng), "part-1", times=ENDLESSLY)
     trial.fails(ExitCode.TRANSIENT)
     trial.recovers()
