@@ -27,7 +27,7 @@ POINTS: dict[str, dict[str, int]] = {
         HALF_A_FILE: 3,
         "loader.landing.fetch.check_day": 3,
         "loader.export.layout.Export.day": 8,  # four days were listed to plan
-        "loader.pull.land_day": 2,
+        "loader.pull.land_days": 2,
         "begin": 2,
         "loader.landing.day.create_tables": 2,
         "insert into optimizely_ledger.changed_visitors": 2,
@@ -41,6 +41,11 @@ POINTS: dict[str, dict[str, int]] = {
         "checkpoint": 2,
         "loader.landing.fetch.empty_spool": 2,
         "loader.landing.spool.shutil.rmtree": 6,  # the last one
+    },
+    "together": {
+        "insert into optimizely_ledger.days": 1,
+        "commit": 1,
+        "checkpoint": 1,
     },
     "first": {
         "loader.landing.warehouse._create": 1,
@@ -155,5 +160,7 @@ def _owner(name: str) -> tuple[Any, str]:
 
 if __name__ == "__main__":
     kind, point = sys.argv.pop(1), sys.argv.pop(1)
+    if kind != "together":  # else it depends on time how many days are landed at once
+        import_module("loader.landing.fetch").BATCH_ROWS = 1  # type: ignore[attr-defined]
     arm(point, POINTS[kind][point])
     main()

@@ -1,13 +1,13 @@
 """A disk that becomes full while a day arrives, or while it is written into the database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from loader.errors import ExitCode
-from loader.landing.day import FetchedDay, land_day
+from loader.landing.day import FetchedDay, land_days
 from loader.ledger import LandedDay
 from tests.loader.disk import Disk
 from tests.loader.exports import conversion, conversions_of, day, few_days
@@ -38,12 +38,14 @@ def test_full_in_the_spool(trial: Trial, disk: Disk) -> None:
 
 
 def test_full_in_the_database(trial: Trial, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill_and_land(warehouse: Path, fetched: FetchedDay, *arguments: Any) -> LandedDay:
-        if fetched.day.export_type == "events":
+    def fill_and_land(
+        warehouse: Path, days: Sequence[tuple[FetchedDay, str]], *arguments: Any
+    ) -> list[LandedDay]:
+        if any(fetched.day.export_type == "events" for fetched, _ in days):
             disk.fill(0)
-        return land_day(warehouse, fetched, *arguments)
+        return land_days(warehouse, days, *arguments)
 
-    monkeypatch.setattr("loader.pull.land_day", fill_and_land)
+    monkeypatch.setattr("loader.pull.land_days", fill_and_land)
     check(trial, disk)
 
 
@@ -56,5 +58,5 @@ def check(trial: Trial, disk: Disk) -> None:
     disk.grow()
     trial.proxy.heal()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("loader.pull.land_day", land_day)
+        patch.setattr("loader.pull.land_days", land_days)
         trial.recovers()

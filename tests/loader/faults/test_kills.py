@@ -45,6 +45,16 @@ def test_of_a_rewritten_export(s3_trial: Trial, point: str) -> None:
     s3_trial.recovers()
 
 
+@pytest.mark.parametrize("point", POINTS["together"])
+def test_of_days_landed_together(s3_trial: Trial, point: str) -> None:
+    s3_trial.publish(OLD)
+    s3_trial.pull()
+    s3_trial.publish(NEW)
+    kill(s3_trial, "together", point)
+    s3_trial.check_days(OLD)
+    s3_trial.recovers()
+
+
 @pytest.mark.parametrize("point", POINTS["first"])
 def test_of_a_first_pull(s3_trial: Trial, point: str) -> None:
     s3_trial.publish(OLD)
