@@ -10,10 +10,10 @@ import duckdb
 
 from loader import ledger, privacy, spec
 from loader.errors import ExitCode, LoaderError
-from loader.export.layout import ExportDay, ExportFile
+from loader.export.layout import ExportDay, ExportFile, Unit
 from loader.landing import forgotten
 from loader.landing.footers import BadFile, Footer, read_footer
-from loader.landing.spool import file_id
+from loader.landing.spool import day_folder_name, file_id
 from loader.landing.warehouse import CONFIG, create_tables, is_disk_full, open_warehouse
 
 
@@ -121,10 +121,7 @@ def land_days(
         try:
             create_tables(connection)
             privacy.record(connection, settled)
-            landed = [
-                _replace_day(connection, fetched, source, reason, settled)
-                for fetched, reason in days
-            ]
+            landed = _replace_days(connection, days, source, settled)
             connection.commit()
         except (duckdb.Error, BadDay) as error:
             _rollback(connection)
@@ -143,32 +140,40 @@ def land_days(
     return landed
 
 
-def _replace_day(
+def _replace_days(
     connection: duckdb.DuckDBPyConnection,
-    fetched: FetchedDay,
+    days: Sequence[tuple[FetchedDay, str]],
     source: str,
-    reason: str,
     settled: privacy.Privacy,
-) -> ledger.LandedDay:
-    """Replaces one day in the open transaction."""
+) -> list[ledger.LandedDay]:
+    """Replaces days in the open transaction."""
     started = time.monotonic()
-    table = spec.TABLES[fetched.day.export_type]
-    load_id = ledger.next_load_id(connection)
-    remove_rows(connection, table, fetched.day.export_date, load_id)
-    erased = _insert_rows(connection, table, fetched, load_id, settled)
-    return ledger.record_load(
-        connection,
-        load_id=load_id,
-        day=fetched.day,
-        source=source,
-        reason=reason,
-        files=[
-            _landed_file(file, footer.row_count, erased) for file, footer in fetched.footers.items()
-        ],
-        bad_files=fetched.bad_files,
-        seconds=time.monotonic() - started,
-        landed_at=datetime.now(UTC).replace(tzinfo=None),
-    )
+    first_id = ledger.next_load_id(connection)
+    load_ids = {fetched.day.unit: first_id + number for number, (fetched, _) in enumerate(days)}
+    for (export_type, export_date), load_id in load_ids.items():
+        remove_rows(connection, spec.TABLES[export_type], export_date, load_id)
+    erased: dict[int, int] = {}
+    for export_type, table in spec.TABLES.items():
+        of_type = [fetched for fetched, _ in days if fetched.day.export_type == export_type]
+        erased |= _insert_rows(connection, table, of_type, load_ids, settled)
+    seconds_a_row = (time.monotonic() - started) / max(sum(day.row_count for day, _ in days), 1)
+    return [
+        ledger.record_load(
+            connection,
+            load_id=load_ids[fetched.day.unit],
+            day=fetched.day,
+            source=source,
+            reason=reason,
+            files=[
+                _landed_file(file, footer.row_count, erased)
+                for file, footer in fetched.footers.items()
+            ],
+            bad_files=fetched.bad_files,
+            seconds=seconds_a_row * fetched.row_count,
+            landed_at=datetime.now(UTC).replace(tzinfo=None),
+        )
+        for fetched, reason in days
+    ]
 
 
 def remove_rows(
@@ -189,21 +194,27 @@ def remove_rows(
 def _insert_rows(
     connection: duckdb.DuckDBPyConnection,
     table: spec.Table,
-    fetched: FetchedDay,
-    load_id: int,
+    days: Sequence[FetchedDay],
+    load_ids: dict[Unit, int],
     settled: privacy.Privacy,
 ) -> dict[int, int]:
-    """Lands all rows but those of forgotten visitors, whose count it returns by file id."""
-    alike: dict[tuple[str, ...], list[ExportFile]] = {}
-    for file, footer in fetched.footers.items():
-        alike.setdefault(footer.expressions, []).append(file)
+    """Lands all rows but those of forgotten visitors, whose count it returns by file id.
+
+    Files that hold the columns in the same types are read by one statement, whichever of the days
+    they are of: a file's folder in the spool tells which.
+    """
+    alike: dict[tuple[str, ...], list[tuple[FetchedDay, ExportFile]]] = {}
+    for fetched in days:
+        for file, footer in fetched.footers.items():
+            alike.setdefault(footer.expressions, []).append((fetched, file))
     columns = [column.name for column in table.columns] + list(spec.LINEAGE_COLUMNS)
     all_erased: dict[int, int] = {}
     for expressions, files in alike.items():
         rows = f"""(
             select {settled.select_list(table)},
                 cast(parse_filename(filename, true) as bigint) as _file_id,
-                file_row_number as _file_row
+                file_row_number as _file_row,
+                parse_path(filename)[-2] as _folder
             from (
                 select {", ".join(expressions)}, filename, file_row_number
                 from read_parquet(
@@ -212,25 +223,31 @@ def _insert_rows(
             )
         )"""
         parameters: dict[str, object] = {
-            "paths": [str(fetched.paths[file]) for file in files],
+            "paths": [str(fetched.paths[file]) for fetched, file in files],
             **settled.parameters(table),
         }
         erased = forgotten.find(connection, rows, parameters)
+        folders = {day_folder_name(fetched.day.unit): fetched.day.unit for fetched, _ in files}
         inserted = connection.execute(
             f"""
             insert into {table.qualified_name} ({", ".join(f'"{name}"' for name in columns)})
             select {", ".join(f'"{column.name}"' for column in table.columns)},
-                cast($export_date as date), _file_id, _file_row, cast($load_id as bigint)
+                map($folders::varchar[], $dates::date[])[_folder], _file_id, _file_row,
+                map($folders::varchar[], $load_ids::bigint[])[_folder]
             from {rows}
             {f"where {forgotten.is_kept()}" if erased else ""}
             """,
-            parameters | {"export_date": fetched.day.export_date, "load_id": load_id},
+            parameters
+            | {
+                "folders": list(folders),
+                "dates": [export_date for _, export_date in folders.values()],
+                "load_ids": [load_ids[unit] for unit in folders.values()],
+            },
         ).fetchone()
-        expected = sum(fetched.footers[file].row_count for file in files)
+        expected = sum(fetched.footers[file].row_count for fetched, file in files)
         if inserted is None or inserted[0] + sum(erased.values()) != expected:
-            raise BadDay(
-                dict.fromkeys(files, f"rows read differ from the {expected} in the footers")
-            )
+            why = f"rows read differ from the {expected} in the footers"
+            raise BadDay({file: why for _, file in files})
         all_erased |= erased
     return all_erased
 

@@ -18,7 +18,7 @@ from loader.landing.spool import empty_spool, spool_path
 FETCHES_AT_ONCE = 3
 """How many days are fetched at once: of small days, listing and waiting take the longest."""
 
-DAYS_AHEAD = 16
+DAYS_AHEAD = 32
 """How many days the spool may hold, and thus how many may be landed together."""
 
 SPOOL_BYTES = 2 * 1024**3
@@ -26,7 +26,7 @@ SPOOL_BYTES = 2 * 1024**3
 
 DOWNLOADS_AT_ONCE = 16
 
-BATCH_ROWS = 500_000
+BATCH_ROWS = 1_000_000
 """Days are landed together up to about so many rows.
 
 A day smaller than DuckDB's row group is copied through the write-ahead log and into the last row

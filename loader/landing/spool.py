@@ -52,14 +52,14 @@ def file_id(file: ExportFile) -> int:
 
 def spool_path(spool: Path, unit: Unit, file: ExportFile) -> Path:
     """Where a file waits, in its day's folder; named by its id, for keys hold any character."""
-    folder = _day_folder(spool, unit)
+    folder = spool / day_folder_name(unit)
     folder.mkdir(exist_ok=True)
     return folder / f"{file_id(file)}.parquet"
 
 
 def empty_spool(spool: Path, unit: Unit) -> None:
     """Removes a day's files from the spool."""
-    shutil.rmtree(_day_folder(spool, unit), ignore_errors=True)
+    shutil.rmtree(spool / day_folder_name(unit), ignore_errors=True)
 
 
 def _open_lock(warehouse: Path) -> TextIO:
@@ -74,6 +74,7 @@ def _open_lock(warehouse: Path) -> TextIO:
         ) from error
 
 
-def _day_folder(spool: Path, unit: Unit) -> Path:
+def day_folder_name(unit: Unit) -> str:
+    """Name of a day's folder in the spool."""
     export_type, export_date = unit
-    return spool / f"{export_type}-{export_date}"
+    return f"{export_type}-{export_date}"
