@@ -20,6 +20,7 @@ from tests.models.histories import write_state
 SLOWLY = textwrap.dedent(
     """
     import sys, time
+    import loader.landing.fetch
     import loader.pull
     from loader.__main__ import main
 
@@ -30,6 +31,7 @@ SLOWLY = textwrap.dedent(
         time.sleep(SECONDS)
         return land_days(*arguments)
 
+    loader.landing.fetch.BATCH_ROWS = 1  # each day by itself
     loader.pull.land_days = slowly
     main()
     """
