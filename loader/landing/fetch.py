@@ -83,9 +83,9 @@ class Fetcher:
     def __iter__(self) -> Iterator[dict[ListedDay, Outcome]]:
         while self._waiting:
             self._look_ahead()
-            batch = {self._waiting[0]: self._first()}
-            self._waiting.popleft()
-            row_count = 0
+            first = self._first()
+            batch = {self._waiting.popleft(): first}
+            row_count = first.row_count if isinstance(first, FetchedDay) else 0
             while row_count < BATCH_ROWS and self._waiting and self._is_here(self._waiting[0]):
                 day = self._waiting.popleft()
                 fetched = self._fetching[day].result()
