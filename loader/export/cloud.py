@@ -33,6 +33,9 @@ CLIENT: "ClientConfig" = {
 RANGE_BYTES = 64 * 1024 * 1024
 """A larger file is fetched piece by piece, each with retries of its own."""
 
+RENEWALS = 3
+"""How often one operation may be given new credentials: a token may be revoked while others are."""
+
 LISTING_ATTEMPTS = 5
 BROKEN_LISTING = "Error getting list response body"
 """What obstore says of a listing whose answer broke off."""
@@ -152,19 +155,18 @@ class CloudStore:
                 yield ExportFile(key=key, size=size, etag=found["e_tag"])
 
     def _listing(self, prefix: str, ask: Callable[[], Asked]) -> Asked:
-        """What `ask` lists; from the start again if an answer breaks off, or, once, with new keys.
+        """What `ask` lists; from the start again if an answer breaks off, or with new keys.
 
         obstore sends a request again, but does not read an answer again that broke off.
         """
-        is_renewed = False
-        broken = 0
+        renewals = broken = 0
         while True:
             used = self._keys()
             try:
                 return ask()
             except (BaseError, ValueError) as error:
-                if not is_renewed and self._has_others(error, used):
-                    is_renewed = True
+                if renewals < RENEWALS and self._has_others(error, used):
+                    renewals += 1
                     continue
                 broken += 1
                 if broken == LISTING_ATTEMPTS or BROKEN_LISTING not in str(error):
@@ -176,7 +178,7 @@ class CloudStore:
 
     def _piece(self, file: ExportFile, start: int, end: int) -> Iterator[memoryview]:
         """The bytes from `start` to `end`, from where they were cut if credentials are rejected."""
-        is_renewed = False
+        renewals = 0
         while True:
             used = self._keys()
             try:
@@ -185,9 +187,9 @@ class CloudStore:
                     yield chunk
                 return
             except (BaseError, FileNotFoundError) as error:
-                if is_renewed or not self._has_others(error, used):
+                if renewals == RENEWALS or not self._has_others(error, used):
                     raise self._explain_download(error, file) from error
-                is_renewed = True
+                renewals += 1
 
     def _get(self, file: ExportFile, start: int, end: int) -> Iterator[memoryview]:
         options: GetOptions = {}

@@ -15,7 +15,7 @@ from loader.credentials.aws import AwsKeys
 from loader.credentials.lease import Grant, Lease
 from loader.errors import ExitCode, LoaderError
 from loader.export.access import Access
-from loader.export.cloud import CloudStore
+from loader.export.cloud import RENEWALS, CloudStore
 from loader.export.layout import Export, open_export
 from loader.export.opening import open_store
 from tests.loader.gcs_server import GcsExport
@@ -283,6 +283,22 @@ class TestTokensEnd:
         assert (tmp_path / "copy").read_bytes() == b"part-000"
         assert token_api.calls == {kind: 3}
 
+    def test_a_token_whose_successor_is_revoked_too(
+        self,
+        kind: str,
+        vendor_export: S3Export,
+        gcs_export: GcsExport,
+        token_api: TokenApi,
+        tmp_path: Path,
+    ) -> None:
+        served, export = opened(kind, vendor_export, gcs_export, token_api)
+        [file] = export.day("events", DAY).files
+        code = ("ExpiredToken", 400) if kind == "s3" else ("AuthenticationRequired", 401)
+        served.fail("GET", code[1], code[0], times=2)
+        export.download(file, tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == b"part-000"
+        assert token_api.calls == {kind: 3}
+
     def test_a_store_that_rejects_every_token(
         self,
         kind: str,
@@ -306,7 +322,7 @@ class TestTokensEnd:
             check_error(
                 raised.value, ExitCode.CREDENTIALS, code[0], "check OPTIMIZELY_API_TOKEN, or make"
             )
-            assert token_api.calls[kind] == calls + 1
+            assert token_api.calls[kind] == calls + RENEWALS
             assert not any(secret in str(raised.value) for secret in token_api.secrets)
         assert not (tmp_path / "copy").exists()
 
