@@ -117,6 +117,9 @@ def land_days(
             other settings of privacy.
     """
     with open_warehouse(warehouse) as connection:
+        # Checkpoints would join row groups that are nearly full, batch after batch, for a quarter
+        # of a long backfill's cost. The next process that writes does it, once.
+        connection.execute("set max_vacuum_tasks = 0")
         connection.begin()
         try:
             create_tables(connection)
