@@ -19,6 +19,7 @@ NEW_COLUMNS = {
         "files_removed": "bigint",
         "files_replaced": "bigint",
     },
+    "days": {"selection": "varchar", "is_complete": "boolean"},
     "files": {"erased_row_count": "bigint"},
 }
 """Columns that a table got after its first version: an older warehouse gets them at its next load.
@@ -192,8 +193,8 @@ def landed_days(connection: duckdb.DuckDBPyConnection) -> dict[Unit, LandedDay]:
     rows = connection.execute(
         f"""
         select export_type, export_date, load_id, source, fingerprint,
-            file_count, row_count, byte_count, landed_at, selection, is_complete
-        from {SCHEMA}.days
+            file_count, row_count, byte_count, landed_at, selection, coalesce(is_complete, true)
+        from {current("days")}
         order by export_type, export_date
         """
     ).fetchall()
