@@ -1,8 +1,11 @@
 """Options of the test suite."""
 
+import random
+
 import pytest
 
-from tests.loader.faults.report import add_options, pytest_configure, pytest_terminal_summary
+from tests.loader.faults import report
+from tests.loader.faults.report import pytest_terminal_summary
 
 __all__ = ["pytest_addoption", "pytest_configure", "pytest_terminal_summary"]
 
@@ -14,4 +17,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         help="Sequences of loads that the law is tested on; each is 6 loads of 200 visitors.",
     )
-    add_options(parser)
+    parser.addoption(
+        "--law-seed", type=int, help="Seed of the sequences; another one each time by default."
+    )
+    report.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.law_seed is None:
+        config.option.law_seed = random.SystemRandom().randrange(2**32)
+    report.pytest_configure(config)

@@ -17,7 +17,7 @@ import hashlib
 import io
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -60,6 +60,8 @@ EPOCH = datetime(1970, 1, 1)
 FIRST_DATE = date(2024, 2, 27)
 """Just before a leap day and the end of a month."""
 FIRST_DAYS = 4
+DAYS_APART = timedelta(days=30)
+"""From the first day of a history to the first day of the next that stands beside it."""
 ACCOUNT_ID = "596780373"
 
 CLOCKS = (
@@ -186,9 +188,39 @@ class History:
     states: list[State] = field(repr=False, compare=False)
 
 
-def history(seed: int, visitors: int = 200, loads: int = 6) -> History:
-    """The first state and `loads` later ones, always the same for the same arguments."""
-    return History(seed, visitors, loads, _Generator(seed, visitors, loads).states())
+def history(
+    seed: int,
+    visitors: int = 200,
+    loads: int = 6,
+    first_date: date = FIRST_DATE,
+    prefix: str = "",
+) -> History:
+    """The first state and `loads` later ones, always the same for the same arguments.
+
+    Args:
+        seed: Decides everything else.
+        visitors: How many there are.
+        loads: How many follow the first one.
+        first_date: The first day of the export.
+        prefix: Begins the id of every visitor.
+    """
+    generator = _Generator(seed, visitors, loads, first_date, prefix)
+    return History(seed, visitors, loads, generator.states())
+
+
+def side_by_side(seeds: Sequence[int], loads: int) -> list[State]:
+    """The states of one export that holds several histories, each with its own days and visitors.
+
+    Building them together costs hardly more than building one.
+    """
+    states: list[State] = [{} for _ in range(loads + 1)]
+    for number, seed in enumerate(seeds):
+        first_date = FIRST_DATE + number * DAYS_APART
+        one = history(seed, loads=loads, first_date=first_date, prefix=f"{number}-" * (number > 0))
+        for state, part in zip(states, one.states, strict=True):
+            assert not state.keys() & part.keys()
+            state.update(part)
+    return states
 
 
 def histories(visitors: int = 200, loads: int = 6) -> st.SearchStrategy[History]:
@@ -337,12 +369,13 @@ class _Visitor:
 class _Generator:
     """Builds one history. Every choice comes from `self.rng`, in one fixed order."""
 
-    def __init__(self, seed: int, visitors: int, loads: int) -> None:
+    def __init__(self, seed: int, visitors: int, loads: int, first_date: date, prefix: str) -> None:
         self.rng = random.Random(seed)
+        self.prefix = prefix
         # How many days each load adds; 0 is a load that only rewrites.
         self.new_days = [self.rng.choice((0, 1, 1, 2)) for _ in range(loads)]
         self.dates = [
-            FIRST_DATE + timedelta(days=n) for n in range(FIRST_DAYS + sum(self.new_days))
+            first_date + timedelta(days=n) for n in range(FIRST_DAYS + sum(self.new_days))
         ]
         self.visitors = self._visitors(visitors)
         self.rich = self._rich_visitors()
@@ -380,7 +413,7 @@ class _Generator:
     def _publish(self, state: State, waiting: State, published: int) -> None:
         """Move the days that are due into the state; one in five of them comes later than due."""
         for day in sorted(waiting):
-            if day[1] < FIRST_DATE + timedelta(days=published) and self.rng.random() >= 0.2:
+            if day[1] < self.dates[0] + timedelta(days=published) and self.rng.random() >= 0.2:
                 state[day] = waiting.pop(day)
 
     def _rewrite_days(self, state: State, days: list[Day]) -> None:
@@ -438,7 +471,7 @@ class _Generator:
             result.append(self._new_row(day))
         if day[0] == DECISIONS.export_type and self.rng.random() < 0.5:
             # A decision of a visitor who has no other, so that nothing else comes before it.
-            newcomer = f"newcomer_{self.rng.randrange(3)}"
+            newcomer = f"{self.prefix}newcomer_{self.rng.randrange(3)}"
             experiment_id = next(iter(EXPERIMENTS_POOL))
             result.append(
                 self._new_row(day)
@@ -527,7 +560,7 @@ class _Generator:
             instants = pattern(start)
             visitors.append(
                 _Visitor(
-                    visitor_id=name,
+                    visitor_id=self.prefix + name,
                     instants=instants,
                     decision_share=self.rng.choice((0.0, 0.3, 0.5, 0.5, 1.0)),
                     home={
@@ -560,7 +593,7 @@ class _Generator:
         midnight = datetime.combine(self.dates[0], datetime.min.time())
         return [
             _Visitor(
-                visitor_id=f"rich_{number}",
+                visitor_id=f"{self.prefix}rich_{number}",
                 instants=[midnight + 10 * HOUR + self.rng.choice((MS, MINUTE))] * 4,
                 decision_share=0.0,
                 home={},
