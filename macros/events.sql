@@ -25,7 +25,44 @@
     {{ visitor_id }} || ':' || cast({{ started_ms }} as string)
 {%- endmacro %}
 
+{% macro session_started_ms(session_key, visitor_id) %}
+    {#- What `session_key` holds beside the visitor: the session's start, as a bigint. -#}
+    cast(substr({{ session_key }}, length({{ visitor_id }}) + 2) as bigint)
+{%- endmacro %}
+
 {% macro event_key(event_name, entity_id) %}
     {#- What an event is called in metrics. -#}
     coalesce({{ event_name }}, {{ entity_id }})
 {%- endmacro %}
+
+{% macro attribution_ends_at(exposed_at) %}
+    {#- The last instant at which a conversion is attributed to an exposure; NULL for no end. -#}
+    {%- if var('attribution_window_hours') == 0 -%}
+    cast(null as timestamp)
+    {%- else -%}
+    {{ exposed_at }} + interval '{{ (var("attribution_window_hours") * 3600) | int }}' second
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro attribute_value(attributes, name) %}
+    {#-
+        The value of a visitor's attribute: of the first element with that key. The key is the name
+        (or id), but what the vendor knows by itself has its type for a key.
+    -#}
+    {%- set key %}
+        case
+            when coalesce(element.type, 'custom') = 'custom' then coalesce(element.name, element.id)
+            when element.type = 'metadata' then element.name
+            else element.type
+        end
+    {%- endset -%}
+    {{ optimizely_e3.attribute_text(
+        optimizely_e3.first_element(
+            attributes, key ~ ' = ' ~ optimizely_e3.text_literal(name)
+        ) ~ '.value'
+    ) }}
+{%- endmacro %}
+
+{% macro text_literal(text) %}
+    {{- "'" ~ text | replace("'", "''") ~ "'" -}}
+{% endmacro %}

@@ -16,9 +16,15 @@
 
 {% macro spark__epoch_microseconds(timestamp) %}unix_micros({{ timestamp }}){% endmacro %}
 
-{# Seconds from one timestamp to another, as a double with fractions. #}
-{% macro seconds_between(earlier, later) %}
+{# Microseconds from one timestamp to another, as a bigint. #}
+{% macro microseconds_between(earlier, later) %}
     {%- set start = optimizely_e3.epoch_microseconds(earlier) -%}
     {%- set finish = optimizely_e3.epoch_microseconds(later) -%}
-    (cast({{ finish }} - {{ start }} as double) / cast(1000000 as double))
+    ({{ finish }} - {{ start }})
+{%- endmacro %}
+
+{# Seconds from one timestamp to another, as a double with fractions. #}
+{% macro seconds_between(earlier, later) %}
+    {%- set microseconds = optimizely_e3.microseconds_between(earlier, later) -%}
+    (cast({{ microseconds }} as double) / cast(1000000 as double))
 {%- endmacro %}

@@ -54,3 +54,52 @@
             end
     )
 {%- endmacro %}
+
+{# The greatest element of a list that is not greater than `limit`; NULL where there is none. #}
+{% macro greatest_element_up_to(list, limit) %}
+    {{- adapter.dispatch('greatest_element_up_to', 'optimizely_e3')(list, limit) -}}
+{% endmacro %}
+
+{% macro default__greatest_element_up_to(list, limit) %}
+    list_max(list_filter({{ list }}, lambda element: element <= {{ limit }}))
+{%- endmacro %}
+
+{% macro spark__greatest_element_up_to(list, limit) %}
+    array_max(filter({{ list }}, element -> element <= {{ limit }}))
+{%- endmacro %}
+
+{# In a select list: one row for each whole number from 1 to `last`. #}
+{% macro each_number_to(last) %}
+    {{- adapter.dispatch('each_number_to', 'optimizely_e3')(last) -}}
+{% endmacro %}
+
+{% macro default__each_number_to(last) %}unnest(range(1, {{ last }} + 1)){% endmacro %}
+
+{% macro spark__each_number_to(last) %}explode(sequence(1, {{ last }})){% endmacro %}
+
+{# The elements of a list of text, with `separator` between them. #}
+{% macro joined_text(list, separator) %}
+    {{- adapter.dispatch('joined_text', 'optimizely_e3')(list, separator) -}}
+{% endmacro %}
+
+{% macro default__joined_text(list, separator) %}
+    array_to_string({{ list }}, {{ separator }})
+{%- endmacro %}
+
+{% macro spark__joined_text(list, separator) %}array_join({{ list }}, {{ separator }}){% endmacro %}
+
+{#
+    The first element of a list that satisfies a condition, which speaks of it as `element`; NULL
+    where there is none.
+#}
+{% macro first_element(list, condition) %}
+    {{- adapter.dispatch('first_element', 'optimizely_e3')(list, condition) -}}
+{% endmacro %}
+
+{% macro default__first_element(list, condition) %}
+    (list_filter({{ list }}, lambda element: {{ condition }}))[1]
+{%- endmacro %}
+
+{% macro spark__first_element(list, condition) %}
+    get(filter({{ list }}, element -> {{ condition }}), 0)
+{%- endmacro %}

@@ -8,17 +8,21 @@
     column `visitor_id`.
 #}
 
-{% macro visitor_config() %}
+{% macro visitor_config(by_metric=false) %}
     {#-
         The configuration of a model that is incremental by visitor; a table where deletes are dear.
+        `by_metric`: the model has a column `metric_name`, and computes a metric whose declaration
+        changed anew for all visitors.
     -#}
     {#- Said here, for dbt finds no ref() that stands in a condition. -#}
     {%- do ref('int_visitor_loads') -%}
+    {%- do ref('int_metric_definitions') -%}
     {{ config(
         materialized='incremental' if target.type == 'duckdb' else 'table',
         incremental_strategy='by_visitor',
         on_schema_change='fail',
-        post_hook="{{ optimizely_e3.note_watermark() }}",
+        meta={'by_metric': by_metric},
+        post_hook=["{{ optimizely_e3.note_watermark() }}", "{{ optimizely_e3.note_metrics() }}"],
     ) }}
 {% endmacro %}
 
@@ -35,10 +39,23 @@
 {% macro rows_to_rebuild(relation) %}
     {#-
         Select of all rows, or in an incremental run of the touched visitors' rows, of `relation`.
+        In a model by metric they say whether they `are_touched`, and rows of all other visitors
+        come too where a declaration changed.
     -#}
-    select source_rows.*
+    {%- set by_metric = model.config.get('meta', {}).get('by_metric') -%}
+    select
+        source_rows.*
+        {%- if by_metric %},
+        {% if is_incremental() %}touched.visitor_id is not null{% else %}true{% endif %} as is_touched
+        {%- endif %}
     from {{ relation }} as source_rows
-    {%- if is_incremental() %}
+    {%- if is_incremental() and by_metric %}
+    left join ({{ optimizely_e3.touched_visitors() }}) as touched
+        on source_rows.visitor_id = touched.visitor_id
+    where
+        touched.visitor_id is not null
+        or exists (select 1 from ({{ optimizely_e3.changed_metrics() }}) as changed)
+    {%- elif is_incremental() %}
     where exists (
         select 1
         from ({{ optimizely_e3.touched_visitors() }}) as touched
@@ -49,13 +66,21 @@
 
 {% macro get_incremental_by_visitor_sql(arguments) %}
     {#-
-        Replaces the touched visitors. Not dbt's delete+insert: that keeps the rows of a visitor who
-        is gone.
+        Replaces the touched visitors, and the metrics whose declaration changed. Not dbt's
+        delete+insert: that keeps the rows of a visitor who is gone.
     -#}
     {%- set columns = get_quoted_csv(arguments.dest_columns | map(attribute='name')) -%}
     delete from {{ arguments.target_relation }} as target_rows
     using ({{ optimizely_e3.touched_visitors() }}) as touched
     where touched.visitor_id is not distinct from target_rows.visitor_id;
+    {%- if model.config.meta.by_metric %}
+    delete from {{ arguments.target_relation }} as target_rows
+    where not exists (
+        select 1
+        from ({{ optimizely_e3.unchanged_metrics() }}) as unchanged
+        where unchanged.metric_name = target_rows.metric_name
+    );
+    {%- endif %}
     insert into {{ arguments.target_relation }} ({{ columns }})
     select {{ columns }}
     from {{ arguments.temp_relation }}

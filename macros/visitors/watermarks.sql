@@ -104,6 +104,10 @@
         'create table if not exists ' ~ watermarks
         ~ ' (model varchar, settings varchar, load_id bigint)'
     ) -%}
+    {%- do run_query(
+        'create table if not exists ' ~ optimizely_e3.metrics_table()
+        ~ ' (model varchar, metric_name varchar, fingerprint varchar)'
+    ) -%}
     {#- dbt would roll back what a hook leaves open. -#}
     {%- do adapter.commit() -%}
     {%- set is_ahead = run_query(
@@ -133,6 +137,14 @@
         {%- do mistakes.append(
             'attribution_window_hours must be a number of hours, 0 for no limit'
         ) -%}
+    {%- endif -%}
+    {%- for name in ['segments', 'observation_models'] -%}
+        {%- if var(name) is string or var(name) is not sequence -%}
+            {%- do mistakes.append(name ~ ' must be a list of names') -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- if var('automatic_metrics') is not boolean -%}
+        {%- do mistakes.append('automatic_metrics must be true or false') -%}
     {%- endif -%}
     {%- if mistakes -%}
         {%- do exceptions.raise_compiler_error('Wrong vars: ' ~ mistakes | join('; ')) -%}

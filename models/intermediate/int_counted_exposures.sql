@@ -9,6 +9,13 @@ final as (
         experiment_id,
         visitor_id,
         variation_id,
+        {%- if var('attribution') == 'derived' %}
+        exposure_source in ('decision', 'both') as is_attributable,
+        {{ optimizely_e3.attribution_ends_at('exposed_at') }} as attributed_until,
+        {%- else %}
+        true as is_attributable,
+        cast(null as timestamp) as attributed_until,
+        {%- endif %}
         exposed_at
     from exposures
     where

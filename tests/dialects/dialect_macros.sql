@@ -47,6 +47,50 @@ checks as (
     ) as letters
     union all
     select
+        'first_element' as macro_name,
+        {{ optimizely_e3.first_element("split('a,b,c', ',')", "element > 'a'") }} = 'b'
+        and {{ optimizely_e3.first_element("split('a,b', ',')", "element > 'b'") }} is null
+            as is_right
+    from examples
+    union all
+    select
+        'greatest_element_up_to' as macro_name,
+        {{ optimizely_e3.greatest_element_up_to("split('d,b,a', ',')", "'c'") }} = 'b'
+        and {{ optimizely_e3.greatest_element_up_to("split('d,b,a', ',')", "'b'") }} = 'b'
+        and {{ optimizely_e3.greatest_element_up_to("split('d,b', ',')", "'a'") }} is null
+            as is_right
+    from examples
+    union all
+    select
+        'joined_text' as macro_name,
+        {{ optimizely_e3.joined_text("split('a,b', ',')", "' or '") }} = 'a or b' as is_right
+    from examples
+    union all
+    select
+        'each_number_to' as macro_name,
+        count(*) = 4 and min(number) = 1 and max(number) = 4 as is_right
+    from (
+        select {{ optimizely_e3.each_number_to(4) }} as number
+        from examples
+    ) as numbers
+    union all
+    select
+        'row_key' as macro_name,
+        count(distinct row_key) = 3 as is_right
+    from (
+        select {{ optimizely_e3.row_key(['letter', 'other']) }} as row_key
+        from (
+            select
+                letter,
+                letter || 'a' as other
+            from (
+                select {{ optimizely_e3.each_element("split('a,b,aa', ',')") }} as letter
+                from examples
+            ) as letters
+        ) as pairs
+    ) as keys
+    union all
+    select
         'spaced_elements' as macro_name,
         count(*) = 3 and sum(taken) = 1 + 4 + 9 as is_right
     from (

@@ -27,11 +27,10 @@ derived as (
         and not exposures.is_holdback
         -- At the same instant counts: clients send decision and conversion in one batch.
         and conversions.occurred_at >= exposures.exposed_at
-        and (
-            {{ var('attribution_window_hours') }} = 0
-            or conversions.occurred_at
-            <= exposures.exposed_at
-            + interval '{{ (var("attribution_window_hours") * 3600) | int }}' second
+        and coalesce(
+            conversions.occurred_at
+            <= {{ optimizely_e3.attribution_ends_at('exposures.exposed_at') }},
+            true
         )
 ),
 

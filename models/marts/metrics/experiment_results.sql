@@ -13,8 +13,8 @@ arms as (
         segment_value,
         visitors,
         value_sum as numerator,
-        cast(visitors as double) as denominator,
-        value_sum / nullif(cast(visitors as double), 0) as mean
+        coalesce(denominator_sum, cast(visitors as double)) as denominator,
+        value_sum / nullif(coalesce(denominator_sum, cast(visitors as double)), 0) as mean
     from summary
 ),
 

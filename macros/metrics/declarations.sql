@@ -1,0 +1,81 @@
+{# What may stand in the seeds `metrics` and `metric_events`. Meaning: docs/metrics.md. #}
+
+{% macro metric_vocabulary() %}
+    {#- Column → the words that may stand in it. -#}
+    {{- return({
+        'metric_type': [
+            'conversion', 'count', 'sum', 'ratio', 'funnel', 'compound', 'retention',
+        ],
+        'value': ['revenue', 'value', 'quantity', 'events'],
+        'within_from': ['first_step', 'exposure'],
+        'scope': ['visitor', 'session'],
+        'direction': ['increase', 'decrease'],
+        'role': ['primary', 'secondary', 'guardrail'],
+        'clause': [
+            'step', 'all_of', 'any_of', 'none_of', 'numerator', 'denominator', 'event',
+        ],
+        'match_field': ['event_name', 'entity_id', 'event_type'],
+    }) -}}
+{% endmacro %}
+
+{% macro metric_columns() %}
+    {{- return([
+        'metric_name', 'metric_type', 'value', 'window_hours', 'within_seconds', 'within_from',
+        'scope', 'direction', 'role', 'cap_quantile', 'description',
+    ]) -}}
+{% endmacro %}
+
+{% macro metric_event_columns() %}
+    {{- return([
+        'metric_name', 'position', 'clause', 'match_field', 'match_value', 'tag_name', 'tag_value',
+        'min_count',
+    ]) -}}
+{% endmacro %}
+
+{% macro clauses_of_types() %}
+    {#- Type of metric → the clauses that its events may stand in. -#}
+    {{- return({
+        'conversion': ['event'],
+        'count': ['event'],
+        'sum': ['event'],
+        'retention': ['event'],
+        'ratio': ['numerator', 'denominator'],
+        'compound': ['all_of', 'any_of', 'none_of'],
+        'funnel': ['step'],
+    }) -}}
+{% endmacro %}
+
+{% macro longest_funnel() %}
+    {#- Steps of the longest funnel that can be declared. -#}
+    {{- return(15) -}}
+{% endmacro %}
+
+{% macro text_list(words) %}
+    {#- Words as the inside of an SQL `in (…)`. -#}
+    {{- "'" ~ words | join("', '") ~ "'" -}}
+{% endmacro %}
+
+{% macro one_of(words) %}
+    {#- Words as a person lists them. -#}
+    {{- words[:-1] | join(', ') ~ ' or ' ~ words[-1] if words | length > 1 else words[0] -}}
+{% endmacro %}
+
+{% macro stop_at_mistakes(mistakes) %}
+    {#-
+        Stops a build before anything is built from declarations that hold a mistake, with one
+        message that names every mistake. A hook of the model that everything else waits for: so it
+        comes after the seeds of `dbt build`, and before all models of `dbt run`.
+    -#}
+    {%- if execute -%}
+        {%- set found = run_query('select message from ' ~ mistakes ~ ' order by message') -%}
+        {%- set messages = found.columns[0].values() -%}
+        {%- if messages | length > 0 -%}
+            {%- do exceptions.raise_compiler_error(
+                messages | length ~ (' mistakes' if messages | length > 1 else ' mistake')
+                ~ ' in the declared metrics, and nothing is built:\n  '
+                ~ messages | join('\n  ')
+                ~ '\nMend the seeds, then run `dbt build`, or `dbt seed` and `dbt run`.'
+            ) -%}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}

@@ -1,0 +1,174 @@
+{{ optimizely_e3.visitor_config(by_metric=true) }}
+
+{%- set by_vendor = var('attribution') == 'vendor' %}
+
+with
+
+exposures as (
+    {{ optimizely_e3.rows_to_rebuild(ref('int_counted_exposures')) }}
+),
+{% if by_vendor %}
+attributions as (
+    {{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}
+),
+{% endif %}
+metric_events as (
+    select * from {{ ref('stg_registry__metric_events') }}
+),
+
+funnels as (
+    select
+        *,
+        case when within_from = 'first_step' then within_microseconds end as chain_microseconds
+    from {{ ref('int_metric_definitions') }}
+    where metric_type = 'funnel'
+),
+
+parts as (
+    select
+        metric_events.*,
+        funnels.metric_number,
+        {{ optimizely_e3.is_changed_metric('funnels.metric_name') }} as is_changed
+    from metric_events
+    inner join funnels on metric_events.metric_name = funnels.metric_name
+),
+
+{% if by_vendor %}
+attributed_events as (
+    select distinct
+        visitor_id,
+        event_id,
+        experiment_id
+    from attributions
+    where not is_holdback
+),
+{% endif %}
+{{ optimizely_e3.kinds_of_events(optimizely_e3.followed_conversions()) }},
+
+numbered_exposures as (
+    select
+        *,
+        {{ 'experiment_id' if by_vendor else "''" }} as followed_for
+    from exposures
+    where is_attributable
+),
+
+exposed_visitors as (
+    select
+        visitor_id,
+        followed_for,
+        {{ optimizely_e3.row_key(['visitor_id', 'followed_for']) }} as visitor_key,
+        min(exposed_at) as first_exposed_at,
+        max(exposed_at) as last_exposed_at,
+        case when count(distinct exposed_at) > 1 then array_agg(distinct exposed_at) end
+            as exposed_instants
+    from numbered_exposures
+    group by visitor_id, followed_for
+),
+{{ optimizely_e3.crowds() }},
+
+{{ optimizely_e3.step_rows() }},
+
+{{ optimizely_e3.chains() }},
+
+-- Of the chains that began between two exposures, none but the earliest can be the first.
+earliest_chains as (
+    select
+        metric_number,
+        visitor_key,
+        step,
+        exposed_at,
+        min(occurred_at) as reached_at,
+        min(chain_started_at) as chain_started_at,
+        min(previous_at) as previous_at
+    from chains
+    group by metric_number, visitor_key, step, exposed_at
+),
+
+exposures_by_key as (
+    select
+        numbered_exposures.*,
+        exposed_visitors.visitor_key
+    from numbered_exposures
+    inner join exposed_visitors
+        on
+            numbered_exposures.visitor_id = exposed_visitors.visitor_id
+            and numbered_exposures.followed_for = exposed_visitors.followed_for
+),
+
+-- Experiments that exposed a visitor at the same instant ask the same question.
+questions as (
+    select distinct
+        visitor_key,
+        exposed_at
+    from exposures_by_key
+),
+
+answers as (
+    select
+        questions.visitor_key,
+        questions.exposed_at,
+        earliest_chains.metric_number,
+        earliest_chains.step,
+        min(earliest_chains.reached_at) as reached_at,
+        min(earliest_chains.chain_started_at) as chain_started_at,
+        min(earliest_chains.previous_at) as previous_at
+    from questions
+    inner join earliest_chains
+        on
+            questions.visitor_key = earliest_chains.visitor_key
+            and questions.exposed_at <= earliest_chains.exposed_at
+    group by
+        questions.visitor_key,
+        questions.exposed_at,
+        earliest_chains.metric_number,
+        earliest_chains.step
+),
+
+reached as (
+    select
+        exposures_by_key.experiment_id,
+        exposures_by_key.visitor_id,
+        exposures_by_key.variation_id,
+        exposures_by_key.attributed_until,
+        answers.*
+    from exposures_by_key
+    inner join answers
+        on
+            exposures_by_key.visitor_key = answers.visitor_key
+            and exposures_by_key.exposed_at = answers.exposed_at
+),
+
+final as (
+    select
+        reached.experiment_id,
+        reached.visitor_id,
+        funnels.metric_name,
+        reached.variation_id,
+        cast(reached.step as bigint) as step,
+        {{ optimizely_e3.seconds_between('reached.exposed_at', 'reached.reached_at') }}
+            as seconds_since_exposure,
+        {{ optimizely_e3.seconds_between('reached.chain_started_at', 'reached.reached_at') }}
+            as seconds_since_first_step,
+        {{ optimizely_e3.seconds_between(
+            'coalesce(reached.previous_at, reached.exposed_at)', 'reached.reached_at'
+        ) }} as seconds_since_previous_step,
+        reached.chain_started_at,
+        reached.reached_at
+    from reached
+    inner join funnels on reached.metric_number = funnels.metric_number
+    where
+        coalesce(reached.reached_at <= reached.attributed_until, true)
+        and coalesce(
+            {{ optimizely_e3.microseconds_between('reached.exposed_at', 'reached.reached_at') }}
+            <= funnels.window_microseconds,
+            true
+        )
+        and (
+            funnels.within_from <> 'exposure'
+            or {{ optimizely_e3.microseconds_between('reached.exposed_at', 'reached.reached_at') }}
+            <= funnels.within_microseconds
+        )
+)
+
+select * from final

@@ -1,0 +1,26 @@
+with
+
+source as (
+    select * from {{ ref('metrics') }}
+),
+
+renamed as (
+    select
+        -- strings
+        metric_name,
+        {{ optimizely_e3.blank_is_null('metric_type') }} as metric_type,
+        coalesce({{ optimizely_e3.blank_is_null('value') }}, 'events') as measure,
+        coalesce({{ optimizely_e3.blank_is_null('within_from') }}, 'first_step') as within_from,
+        coalesce({{ optimizely_e3.blank_is_null('scope') }}, 'visitor') as scope,
+        coalesce({{ optimizely_e3.blank_is_null('direction') }}, 'increase') as direction,
+        coalesce({{ optimizely_e3.blank_is_null('role') }}, 'secondary') as role,
+        {{ optimizely_e3.blank_is_null('description') }} as description,
+
+        -- numerics
+        {{ optimizely_e3.declared_microseconds('window_hours', 3600) }} as window_microseconds,
+        {{ optimizely_e3.declared_microseconds('within_seconds', 1) }} as within_microseconds,
+        nullif(try_cast(cap_quantile as double), 0) as cap_quantile
+    from source
+)
+
+select * from renamed
