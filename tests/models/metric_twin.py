@@ -7,6 +7,7 @@ and obvious: a funnel is answered by searching for chains of events, not by a fo
 Section numbers (§) are those of docs/metrics.md.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -349,14 +350,19 @@ def reached_steps(metric: Metric, exposed_at: datetime, events: Sequence["Event"
 
 
 def _longer(chains: Chains, candidates: list[tuple[int, datetime]]) -> Chains:
-    """Every way to put one more event, of the candidates in order of time, at a chain's end."""
-    longer: Chains = {}
+    """Every way to put one more event, of the candidates, at a chain's end."""
+    ends = sorted({end for end, _ in chains})
+    used_at: dict[datetime, list[frozenset[int]]] = defaultdict(list)
     for end, used in chains:
-        for number, instant in candidates:
-            if instant < end or number in used:
-                continue
-            held = used | {number} if instant == end else frozenset({number})
-            longer[instant, held] = max(longer.get((instant, held), end), end)
+        used_at[end].append(used)
+    longer: Chains = {}
+    for number, instant in candidates:
+        earlier = ends[: bisect_left(ends, instant)]
+        if earlier:
+            longer[instant, frozenset({number})] = earlier[-1]
+        for used in used_at[instant]:
+            if number not in used:
+                longer[instant, used | {number}] = instant
     return longer
 
 
