@@ -120,7 +120,7 @@ EVENTS: tuple[tuple[str, str], ...] = (
     ("15776040043", "15776040043"),
 )
 RARE_EVENT = "15776040043"
-EVENT_WEIGHTS = (40, 30, 30, 0.25)
+EVENT_WEIGHTS = (40, 30, 30, 0.35)
 """The last event is so rare that its metrics appear, and go, from load to load: every counted
 visitor of the experiment then gains or loses observations, touched by the load or not."""
 ODD_VISITORS = ("O'Brien", "V0001", "v0001", "a:b", "visitor é 🙂", "row-1-1")
@@ -134,6 +134,16 @@ ABSURD_VALUES = (math.nan, math.inf, -math.inf, 1e300, -1e300)
 HUGE_REVENUE = 2**62
 """Twice this is more than a bigint holds."""
 QUANTITIES = (None, 0, 1, 3, -1)
+EVENT_TYPES = (None, "", "client_activation", "custom", "custom", "Custom")
+TAGS: tuple[dict[str, str | None] | None, ...] = (
+    None,
+    {},
+    {"a": "b"},
+    {"a": "B", "plan": "gold"},
+    {"a": "1", "it's": None, "🙂": ""},
+    {"it's": '50%, "x": y', "plan": "gold"},
+)
+"""Keys and values that a metric may ask for, also in the other letter case, NULL and ''."""
 
 BOT_KEY = "$opt_bot_filtering"
 BOTS: tuple[tuple[str | None, str | None, str | None], ...] = (
@@ -158,6 +168,24 @@ NOT_BOTS: tuple[tuple[str | None, str | None, str | None], ...] = (
     ("100", None, "true"),
 )
 """(id, name, value) of elements that do not, however near they come."""
+
+PLAIN_ATTRIBUTES: tuple[tuple[str | None, str | None, str | None, str | None], ...] = (
+    ("300", None, None, "iphone"),
+    ("300", None, "custom", "desktop"),
+    (None, "plan", None, "gold"),
+    (None, "plan", "custom", "\ue000gold"),
+    (None, "plan", "metadata", "silver"),
+    # What looks like a plan: an id beside a name, an id of metadata, the name of another type.
+    ("plan", "tier", "custom", "bronze"),
+    ("plan", None, "metadata", "bronze"),
+    (None, "plan", "device", "iphone"),
+    ("device", None, None, "desktop"),
+    (None, None, "device", "\ue000"),
+    (None, "plan", "custom", None),
+    (None, None, "device", None),
+    (None, "plan", "", "bronze"),
+)
+"""(id, name, type, value) of elements that segments may be of, and of some that only look so."""
 
 OPTIONAL_COLUMNS = {
     table.export_type: tuple(column.name for column in table.columns if not column.is_required)
@@ -252,6 +280,12 @@ def landed_rows(state: State) -> tuple[list[Row], list[Row]]:
                     }
                 )
     return landed[DECISIONS.export_type], landed[CONVERSIONS.export_type]
+
+
+def conversions_landed_until(state: State) -> date | None:
+    """The newest landed day of conversions, also where it has no rows."""
+    days = [day for export_type, day in state if export_type == CONVERSIONS.export_type]
+    return max(days, default=None)
 
 
 def write_state(folder: Path, state: State) -> Path:
@@ -382,6 +416,7 @@ class _Generator:
         self.rows: dict[Day, list[Row]] = {
             (export_type, day): [] for export_type in TABLES for day in self.dates
         }
+        self.brings_rare_arm = True
         self._fill_days()
 
     # --- the sequence of loads
@@ -425,14 +460,18 @@ class _Generator:
             day = self.rng.choice(emptied)
             state[day] = self._files(day, self.rows[day])
             chosen = [other for other in chosen if other != day]
-        if self.rng.random() < 0.5:
+        rare_days = [day for day in days if _holds_rare_arm(state[day])]
+        self.brings_rare_arm = not rare_days or self.rng.random() < 0.3
+        if not self.brings_rare_arm:
             # A variation is gone only once no day brings it any more.
-            chosen += [day for day in days if day not in chosen and _holds_rare_arm(state[day])]
+            chosen += [day for day in rare_days if day not in chosen]
         for day in chosen:
             files = state[day]
             kind = self.rng.choices(
                 ("change", "one_file", "rename", "empty"), weights=(50, 15, 15, 20)
             )[0]
+            if not self.brings_rare_arm and day in rare_days:
+                kind = self.rng.choice(("change", "change", "empty"))
             if kind == "empty":
                 state[day] = []
             elif kind == "rename":
@@ -469,7 +508,8 @@ class _Generator:
             result.append(self._changed(day[0], row) if fate < 0.3 else row)
         for _ in range(self.rng.randint(2, 8)):
             result.append(self._new_row(day))
-        if day[0] == DECISIONS.export_type and self.rng.random() < 0.5:
+        is_decisions = day[0] == DECISIONS.export_type
+        if is_decisions and self.brings_rare_arm and self.rng.random() < 0.8:
             # A decision of a visitor who has no other, so that nothing else comes before it.
             newcomer = f"{self.prefix}newcomer_{self.rng.randrange(3)}"
             experiment_id = next(iter(EXPERIMENTS_POOL))
@@ -488,6 +528,7 @@ class _Generator:
             if export_type == day[0]
             for _, file_rows in files
             for row in file_rows
+            if self.brings_rare_arm or row.get("variation_id") != RARE_VARIATION
         ]
         for row in self.rng.sample(elsewhere, k=min(len(elsewhere), 4)):
             result.append(self._copy(day[0], row))
@@ -667,11 +708,13 @@ class _Generator:
                     if self.rng.random() < 0.5:
                         self._receive_copy(DECISIONS, decision)
                         self._receive_copy(CONVERSIONS, row)
-                self._receive(table, row)
                 if table is DECISIONS:
                     if not decisions and self.rng.random() < 0.2:
+                        if self.rng.random() < 0.1:
+                            row["process_timestamp"] = None
                         self._receive(table, self._rival(row))
                     decisions.append(row)
+                self._receive(table, row)
         for rows in self.rows.values():
             # Some days say '' only, never NULL: then one of the two can go without the other.
             if self.rng.random() < 0.5:
@@ -765,12 +808,12 @@ class _Generator:
                 weights=(70, 15, 10, 5),
             )[0]
             row |= {
-                "event_type": rng.choice((None, "", "client_activation", "custom")),
+                "event_type": rng.choice(EVENT_TYPES),
                 "revenue": HUGE_REVENUE if visitor.is_rich else rng.choice(REVENUES),
                 "value": self._value(),
                 "quantity": rng.choice(QUANTITIES),
                 "experiments": self._experiments(visitor),
-                "tags": rng.choice((None, {}, {"a": "b"}, {"a": "1", "it's": None, "🙂": ""})),
+                "tags": rng.choice(TAGS),
                 "properties": rng.choice((None, {}, {"plan": "gold"})),
             }
         return row
@@ -796,14 +839,16 @@ class _Generator:
         if self.rng.random() < 0.2:
             # Also next to a true flag: one element that says true is enough.
             flags.append(self.rng.choice(NOT_BOTS))
-        if not flags and self.rng.random() < 0.5:
+        if not flags and self.rng.random() < 0.3:
             return self.rng.choice((None, []))
-        plain = (("300", None, "iphone"), (None, "plan", "gold"))
-        flags.extend(self.rng.sample(plain, self.rng.randint(0, 2)))
-        self.rng.shuffle(flags)
+        elements = [
+            (key, name, self.rng.choice((None, "custom")), value) for key, name, value in flags
+        ]
+        elements.extend(self.rng.sample(PLAIN_ATTRIBUTES, self.rng.randint(0, 3)))
+        self.rng.shuffle(elements)
         return [
-            {"id": key, "name": name, "type": self.rng.choice((None, "custom")), "value": value}
-            for key, name, value in flags
+            {"id": key, "name": name, "type": kind, "value": value}
+            for key, name, kind, value in elements
         ]
 
     def _experiments(self, visitor: _Visitor) -> list[Row] | None:
@@ -858,7 +903,9 @@ class _Generator:
         elif export_type == DECISIONS.export_type:
             what = rng.choice((*shared, "variation", "variation", "experiment", "holdback"))
         else:
-            what = rng.choice((*shared, "revenue", "value", "event", "experiments", "experiments"))
+            numbers = ("revenue", "value", "quantity")
+            texts = ("event", "experiments", "experiments", "event_type", "tags")
+            what = rng.choice((*shared, *numbers, *texts))
         if what == "time":
             known = row["timestamp"] or rng.choice(visitor.instants)
             moved = known + rng.choice((1, -1)) * rng.choice(GAPS[2:])
@@ -882,6 +929,12 @@ class _Generator:
             changed["revenue"] = rng.choice(REVENUES)
         elif what == "value":
             changed["value"] = self._value()
+        elif what == "event_type":
+            changed["event_type"] = rng.choice(EVENT_TYPES)
+        elif what == "quantity":
+            changed["quantity"] = rng.choice(QUANTITIES)
+        elif what == "tags":
+            changed["tags"] = rng.choice(TAGS)
         elif what == "event":
             changed["event_name"], changed["entity_id"] = rng.choices(
                 EVENTS, weights=EVENT_WEIGHTS

@@ -729,9 +729,15 @@ def test_6_results() -> None:
         "experiment_id": "e",
         "metric_name": "buy: revenue",
         "variation_id": "10",
+        "segment_name": "all",
+        "segment_value": "all",
         "visitors": 2,
+        "mature_visitors": 2,
         "value_sum": 400.0,
         "value_sum_squares": 100_000.0,
+        "denominator_sum": None,
+        "denominator_sum_squares": None,
+        "cross_product_sum": None,
     }
     results = {(r["metric_name"], r["variation_id"]): r for r in twin.results}
     assert len(results) == 8
@@ -739,9 +745,12 @@ def test_6_results() -> None:
         "experiment_id": "e",
         "metric_name": "buy: revenue",
         "variation_id": "10",
+        "segment_name": "all",
+        "segment_value": "all",
         "baseline_variation_id": "9",
         "visitors": 2,
         "numerator": 400.0,
+        "denominator": 2,
         "mean": 200.0,
         "baseline_mean": 50.0,
         "difference": 150.0,
@@ -1183,7 +1192,8 @@ def step_situations(before: State, after: State) -> Iterator[str]:
     if before == after:
         yield "load of nothing new"
     for day, files in after.items():
-        newest = max(date for export_type, date in before if export_type == day[0])
+        known = (date for export_type, date in before if export_type == day[0])
+        newest = max(known, default=date.min)
         if day not in before:
             yield "new day" if day[1] > newest else "new day older than the newest"
             if not files:

@@ -3,7 +3,8 @@
 The models are one reading of that page, this module is the other. It shares no code, no idea of
 "incremental" and no engine with them: every answer is worked out from all landed rows, one visitor,
 one event and one rule at a time. Slow and obvious beats fast and clever here, because a mistake
-that both readings share is a mistake nobody finds.
+that both readings share is a mistake nobody finds. What docs/metrics.md says of declared metrics is
+read in metric_twin.py.
 
 Section numbers (§) are those of docs/counting.md. The order of the returned rows means nothing:
 compare them as sets of rows.
@@ -11,11 +12,28 @@ compare them as sets of rows.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
+
+from .metric_twin import (
+    AUTOMATIC_METRICS,
+    EVERYONE,
+    Cells,
+    Metric,
+    Step,
+    cap,
+    is_mature,
+    observation,
+    percentile,
+    reached_steps,
+    read_metrics,
+    segment_value,
+    step_names,
+)
 
 Row = dict[str, Any]
 
@@ -127,7 +145,10 @@ class Twin:
 
     `decisions` and `conversions` hold one dict per landed row: the columns of the specification
     (a column that is missing is None) and `_export_date`, `_file_id`, `_file_row`. `seeds` and
-    `fetched` hold names; the other keyword arguments are the project's variables of the same names.
+    `fetched` hold names; `metrics` and `metric_events` are the rows of those seeds as text.
+    `conversions_landed_until` is the newest landed day of conversions, which may have no rows; by
+    default, the newest that has. The other keyword arguments are the project's variables of the
+    same names.
     """
 
     def __init__(
@@ -141,6 +162,11 @@ class Twin:
         attribution_window_hours: float = 0,
         seeds: Names = NO_NAMES,
         fetched: Names = NO_NAMES,
+        metrics: Sequence[Cells] = (),
+        metric_events: Sequence[Cells] = (),
+        segments: Sequence[str] = (),
+        automatic_metrics: bool = True,
+        conversions_landed_until: date | None = None,
     ) -> None:
         _require("attribution", attribution, ("derived", "vendor"))
         _require("visitor_counting", visitor_counting, ("full_stack", "web"))
@@ -151,6 +177,14 @@ class Twin:
         self.attribution_window_hours = attribution_window_hours
         self.seeds = seeds
         self.fetched = fetched
+        self.segments = segments
+        self.automatic_metrics = automatic_metrics
+        self._declared = read_metrics(metrics, metric_events)
+        decisions, conversions = list(decisions), list(conversions)
+        if conversions_landed_until is None:
+            conversions_landed_until = _greatest(row["_export_date"] for row in conversions)
+        self._conversions_landed_until = conversions_landed_until
+        self._steps_found: dict[tuple[str, str, str], list[Step]] = {}
         # §1: duplicates are searched for within one table; the same uuid in both is two events.
         self._decisions = _first_of_duplicates(decisions)
         self._conversions = _first_of_duplicates(conversions)
@@ -396,39 +430,35 @@ class Twin:
 
     @cached_property
     def observations(self) -> list[Row]:
-        """One row per experiment, counted visitor and metric of the experiment (§5)."""
-        counted_visitors: dict[str, dict[str, Exposure]] = defaultdict(dict)
-        for exposure in self._exposures.values():
-            if self._is_counted_visitor(exposure):
-                counted_visitors[exposure.experiment_id][exposure.visitor_id] = exposure
+        """One row per experiment, counted visitor and metric (§5, and §4 of docs/metrics.md)."""
+        return self._automatic_observations + self._declared_observations
 
+    @cached_property
+    def _automatic_observations(self) -> list[Row]:
+        """§5: every event that counts for an experiment is four metrics of it."""
+        if not self.automatic_metrics:
+            return []
         # (experiment, event key) → visitor → the conversions that count. An entry exists only
         # where a conversion counts: that is what lets a metric exist for an experiment.
         counted: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(
             lambda: defaultdict(list)
         )
-        for attribution in self._attributions:
-            conversion = attribution.conversion
-            # An event's key: its name, or its entity where it has no name.
-            event_key = conversion.row.get("event_name") or conversion.row.get("entity_id")
-            visitor_id = conversion.visitor_id
-            if event_key is None or visitor_id is None:
-                continue
-            visitor_exposure = counted_visitors[attribution.experiment_id].get(visitor_id)
-            if visitor_exposure is None:
-                continue
-            if self._is_counted_conversion(attribution, visitor_exposure):
-                counted[attribution.experiment_id, event_key][visitor_id].append(conversion.row)
+        for (experiment_id, visitor_id), conversions in self._counted_conversions.items():
+            for conversion in conversions:
+                # An event's key: its name, or its entity where it has no name.
+                event_key = conversion.row.get("event_name") or conversion.row.get("entity_id")
+                if event_key is not None:
+                    counted[experiment_id, event_key][visitor_id].append(conversion.row)
 
         rows: list[Row] = []
         for (experiment_id, event_key), conversions_of in counted.items():
-            for visitor_id, exposure in counted_visitors[experiment_id].items():
-                conversions = conversions_of.get(visitor_id, [])
+            for visitor_id, exposure in self._counted_visitors[experiment_id].items():
+                found = conversions_of.get(visitor_id, [])
                 values = {
-                    "unique conversions": 1 if conversions else 0,
-                    "total conversions": len(conversions),
-                    "revenue": sum(row.get("revenue") or 0 for row in conversions),
-                    "value": sum(row.get("value") or 0.0 for row in conversions),
+                    "unique conversions": 1 if found else 0,
+                    "total conversions": len(found),
+                    "revenue": sum(row.get("revenue") or 0 for row in found),
+                    "value": sum(row.get("value") or 0.0 for row in found),
                 }
                 for measure, value in values.items():
                     rows.append(
@@ -438,60 +468,299 @@ class Twin:
                             "metric_name": f"{event_key}: {measure}",
                             "variation_id": exposure.variation_id,
                             "value": float(value),
+                            "uncapped_value": float(value),
+                            "denominator": None,
+                            "is_mature": True,
                         }
                     )
         return rows
 
     @cached_property
-    def summary(self) -> list[Row]:
-        """One row per experiment, metric and variation (§6)."""
-        values_of: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-        for row in self.observations:
-            key = (row["experiment_id"], row["metric_name"], row["variation_id"])
-            values_of[key].append(row["value"])
+    def _declared_observations(self) -> list[Row]:
+        """§4 and §5 of docs/metrics.md."""
+        horizon: datetime | None = None
+        if self._conversions_landed_until is not None:
+            horizon = datetime.combine(self._conversions_landed_until, datetime.min.time())
+            horizon += timedelta(days=1)
+
+        rows: list[Row] = []
+        for metric in self._metrics_with_rows:
+            for experiment_id, exposures in self._counted_visitors.items():
+                observed = {
+                    visitor_id: self._observation(metric, experiment_id, visitor_id, exposure)
+                    for visitor_id, exposure in exposures.items()
+                }
+                limit = cap((value for value, _ in observed.values()), metric.cap_quantile)
+                for visitor_id, (value, denominator) in observed.items():
+                    exposure = exposures[visitor_id]
+                    rows.append(
+                        {
+                            "experiment_id": experiment_id,
+                            "visitor_id": visitor_id,
+                            "metric_name": metric.name,
+                            "variation_id": exposure.variation_id,
+                            "value": value if limit is None else min(value, limit),
+                            "uncapped_value": value,
+                            "denominator": denominator,
+                            "is_mature": is_mature(metric, exposure.exposed_at, horizon),
+                        }
+                    )
+        return rows
+
+    @cached_property
+    def funnel_steps(self) -> list[Row]:
+        """One row per experiment, funnel, counted visitor and step reached."""
         return [
             {
                 "experiment_id": experiment_id,
-                "metric_name": metric_name,
-                "variation_id": variation_id,
-                "visitors": len(values),
-                "value_sum": sum(values),
-                "value_sum_squares": sum(value * value for value in values),
+                "metric_name": metric.name,
+                "visitor_id": visitor_id,
+                "variation_id": exposure.variation_id,
+                "step": number,
+                "reached_at": step.reached_at,
+                "chain_started_at": step.chain_started_at,
+                "seconds_since_exposure": _seconds_between(exposure.exposed_at, step.reached_at),
+                "seconds_since_first_step": _seconds_between(
+                    step.chain_started_at, step.reached_at
+                ),
+                "seconds_since_previous_step": _seconds_between(step.previous_at, step.reached_at),
             }
-            for (experiment_id, metric_name, variation_id), values in values_of.items()
+            for metric in self._metrics_with_rows
+            if metric.type == "funnel"
+            for experiment_id, exposures in self._counted_visitors.items()
+            for visitor_id, exposure in exposures.items()
+            for number, step in enumerate(
+                self._reached_steps(metric, experiment_id, visitor_id, exposure), start=1
+            )
         ]
 
     @cached_property
-    def results(self) -> list[Row]:
-        """One row per experiment, metric and variation, compared with the baseline (§6)."""
-        arms_of: dict[tuple[str, str], dict[str, Row]] = defaultdict(dict)
-        for row in self.summary:
-            arms_of[row["experiment_id"], row["metric_name"]][row["variation_id"]] = row
+    def funnel_report(self) -> list[Row]:
+        """One row per experiment, funnel, variation and step, step 0 being the exposure."""
+        seconds_of: dict[tuple[str, str, str, int], list[float]] = defaultdict(list)
+        for row in self.funnel_steps:
+            key = (row["experiment_id"], row["metric_name"], row["variation_id"], row["step"])
+            seconds_of[key].append(row["seconds_since_previous_step"])
 
         rows: list[Row] = []
-        for (experiment_id, metric_name), arms in arms_of.items():
+        for metric in self._metrics_with_rows:
+            if metric.type != "funnel":
+                continue
+            for experiment_id, exposures in self._counted_visitors.items():
+                variations = [str(exposure.variation_id) for exposure in exposures.values()]
+                for variation_id in set(variations):
+                    exposed = variations.count(variation_id)
+                    before: int | None = None
+                    for step, step_name in enumerate(step_names(metric)):
+                        seconds = seconds_of[experiment_id, metric.name, variation_id, step]
+                        visitors = len(seconds) if step > 0 else exposed
+                        rows.append(
+                            {
+                                "experiment_id": experiment_id,
+                                "metric_name": metric.name,
+                                "variation_id": variation_id,
+                                "step": step,
+                                "step_name": step_name,
+                                "visitors": visitors,
+                                "rate_of_exposed": visitors / exposed,
+                                "rate_of_previous": visitors / before if before else None,
+                                "median_seconds": (
+                                    percentile(seconds, Fraction(1, 2)) if seconds else None
+                                ),
+                                "p90_seconds": (
+                                    percentile(seconds, Fraction(9, 10)) if seconds else None
+                                ),
+                            }
+                        )
+                        before = visitors
+        return rows
+
+    @cached_property
+    def metrics(self) -> list[Row]:
+        """One row per metric that has observations or is declared."""
+        rows: list[Row] = []
+        for name in {row["metric_name"] for row in self._automatic_observations}:
+            metric_type, value = AUTOMATIC_METRICS[name.rsplit(": ", 1)[1]]
+            rows.append(
+                {
+                    "metric_name": name,
+                    "metric_type": metric_type,
+                    "value": value,
+                    "direction": "increase",
+                    "role": None,
+                    "is_automatic": True,
+                    "is_declared": False,
+                }
+            )
+        for metric in self._declared:
+            rows.append(
+                {
+                    "metric_name": metric.name,
+                    "metric_type": metric.type,
+                    "value": metric.value,
+                    "direction": metric.direction,
+                    "role": metric.role,
+                    "is_automatic": False,
+                    "is_declared": True,
+                }
+            )
+        return rows
+
+    @cached_property
+    def summary(self) -> list[Row]:
+        """One row per experiment, metric, variation and segment (§6)."""
+        observations_of: dict[tuple[str, str, str, str, str], list[Row]] = defaultdict(list)
+        for row in self.observations:
+            for segment in self._segments_of[row["experiment_id"], row["visitor_id"]]:
+                key = (row["experiment_id"], row["metric_name"], row["variation_id"], *segment)
+                observations_of[key].append(row)
+        rows: list[Row] = []
+        for key, observations in observations_of.items():
+            experiment_id, metric_name, variation_id, segment_name, segment_value = key
+            values = [row["value"] for row in observations]
+            # All observations of a ratio have a denominator, and no other has.
+            pairs = [(row["value"], row["denominator"]) for row in observations]
+            is_ratio = observations[0]["denominator"] is not None
+            rows.append(
+                {
+                    "experiment_id": experiment_id,
+                    "metric_name": metric_name,
+                    "variation_id": variation_id,
+                    "segment_name": segment_name,
+                    "segment_value": segment_value,
+                    "visitors": len(observations),
+                    "mature_visitors": sum(1 for row in observations if row["is_mature"]),
+                    "value_sum": sum(values),
+                    "value_sum_squares": sum(value * value for value in values),
+                    "denominator_sum": sum(below for _, below in pairs) if is_ratio else None,
+                    "denominator_sum_squares": (
+                        sum(below * below for _, below in pairs) if is_ratio else None
+                    ),
+                    "cross_product_sum": (
+                        sum(value * below for value, below in pairs) if is_ratio else None
+                    ),
+                }
+            )
+        return rows
+
+    @cached_property
+    def results(self) -> list[Row]:
+        """One row per experiment, metric, variation and segment, beside the baseline (§6)."""
+        arms_of: dict[tuple[str, str, str, str], dict[str, Row]] = defaultdict(dict)
+        for row in self.summary:
+            names = ("experiment_id", "metric_name", "segment_name", "segment_value")
+            experiment_id, metric_name, segment_name, value = (row[name] for name in names)
+            arms = arms_of[experiment_id, metric_name, segment_name, value]
+            arms[row["variation_id"]] = row
+
+        rows: list[Row] = []
+        for (experiment_id, metric_name, segment_name, value), arms in arms_of.items():
             # Ids are numbers that only grow: shorter first, then by text.
             baseline_id = min(arms, key=lambda variation_id: (len(variation_id), variation_id))
-            baseline = arms[baseline_id]
-            baseline_mean = baseline["value_sum"] / baseline["visitors"]
+            _, baseline_mean = _mean(arms[baseline_id])
             for variation_id, arm in arms.items():
-                mean = arm["value_sum"] / arm["visitors"]
-                difference = mean - baseline_mean
+                denominator, mean = _mean(arm)
+                difference = (
+                    mean - baseline_mean if mean is not None and baseline_mean is not None else None
+                )
                 rows.append(
                     {
                         "experiment_id": experiment_id,
                         "metric_name": metric_name,
                         "variation_id": variation_id,
+                        "segment_name": segment_name,
+                        "segment_value": value,
                         "baseline_variation_id": baseline_id,
                         "visitors": arm["visitors"],
                         "numerator": arm["value_sum"],
+                        "denominator": denominator,
                         "mean": mean,
                         "baseline_mean": baseline_mean,
                         "difference": difference,
-                        "lift": difference / baseline_mean if baseline_mean != 0 else None,
+                        "lift": (
+                            difference / baseline_mean
+                            if difference is not None and baseline_mean
+                            else None
+                        ),
                     }
                 )
         return rows
+
+    @cached_property
+    def _counted_visitors(self) -> dict[str, dict[str, Exposure]]:
+        """§5, who is counted: experiment → visitor → exposure."""
+        counted: dict[str, dict[str, Exposure]] = defaultdict(dict)
+        for exposure in self._exposures.values():
+            if self._is_counted_visitor(exposure):
+                counted[exposure.experiment_id][exposure.visitor_id] = exposure
+        return dict(counted)
+
+    @cached_property
+    def _counted_conversions(self) -> dict[tuple[str, str], list[Event]]:
+        """§5, what is counted: (experiment, counted visitor) → conversions, if there are any."""
+        counted: dict[tuple[str, str], list[Event]] = defaultdict(list)
+        for attribution in self._attributions:
+            visitor_id = attribution.conversion.visitor_id
+            if visitor_id is None:
+                continue
+            visitors = self._counted_visitors.get(attribution.experiment_id, {})
+            exposure = visitors.get(visitor_id)
+            if exposure is not None and self._is_counted_conversion(attribution, exposure):
+                counted[attribution.experiment_id, visitor_id].append(attribution.conversion)
+        return dict(counted)
+
+    @cached_property
+    def _metrics_with_rows(self) -> list[Metric]:
+        """§4 of docs/metrics.md: the declared metrics that anybody's events have brought about."""
+        return [
+            metric
+            for metric in self._declared
+            if (
+                any(
+                    self._reached_steps(metric, experiment_id, visitor_id, exposure)
+                    for experiment_id, exposures in self._counted_visitors.items()
+                    for visitor_id, exposure in exposures.items()
+                )
+                if metric.type == "funnel"
+                else any(
+                    metric.matches(conversion)
+                    for conversions in self._counted_conversions.values()
+                    for conversion in conversions
+                )
+            )
+        ]
+
+    def _observation(
+        self, metric: Metric, experiment_id: str, visitor_id: str, exposure: Exposure
+    ) -> tuple[float, float | None]:
+        """What a counted visitor comes to, before any cap, and a ratio's denominator."""
+        if metric.type == "funnel":
+            reached = self._reached_steps(metric, experiment_id, visitor_id, exposure)
+            return float(len(reached) == len(metric.clause("step"))), None
+        conversions = self._counted_conversions.get((experiment_id, visitor_id), [])
+        return observation(metric, exposure.exposed_at, conversions)
+
+    def _reached_steps(
+        self, metric: Metric, experiment_id: str, visitor_id: str, exposure: Exposure
+    ) -> list[Step]:
+        """The steps of a funnel that a counted visitor reached; searched for once."""
+        key = (metric.name, experiment_id, visitor_id)
+        if key not in self._steps_found:
+            conversions = self._counted_conversions.get((experiment_id, visitor_id), [])
+            self._steps_found[key] = reached_steps(metric, exposure.exposed_at, conversions)
+        return self._steps_found[key]
+
+    @cached_property
+    def _segments_of(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """§6 of docs/metrics.md: (experiment, counted visitor) → name and value of each segment."""
+        return {
+            (experiment_id, visitor_id): [
+                EVERYONE,
+                *((name, segment_value(exposure.attributes, name)) for name in self.segments),
+            ]
+            for experiment_id, exposures in self._counted_visitors.items()
+            for visitor_id, exposure in exposures.items()
+        }
 
     @cached_property
     def _sightings(self) -> list[Sighting]:
@@ -631,7 +900,7 @@ class Twin:
         exposure = self._exposures.get((experiment_id, conversion.visitor_id))
         if exposure is None:
             return None
-        return _milliseconds(conversion.occurred_at - exposure.exposed_at) / 1000
+        return _seconds_between(exposure.exposed_at, conversion.occurred_at)
 
     def _is_counted_visitor(self, exposure: Exposure) -> bool:
         """§5, who is counted."""
@@ -839,6 +1108,19 @@ def _exposure(experiment_id: str, visitor_id: str, evidence: list[Evidence]) -> 
         session_key=first.event.session_key,
         attributes=first.event.row.get("attributes"),
     )
+
+
+def _mean(arm: Row) -> tuple[float, float | None]:
+    """§6: what the sum of a variation is divided by, and the mean; a ratio may have none."""
+    denominator: float = arm["visitors"]
+    if arm["denominator_sum"] is not None:
+        denominator = arm["denominator_sum"]
+    return denominator, arm["value_sum"] / denominator if denominator else None
+
+
+def _seconds_between(start: datetime, end: datetime) -> float:
+    """Seconds from one moment to another."""
+    return _milliseconds(end - start) / 1000
 
 
 def _time(event: Event) -> datetime:
