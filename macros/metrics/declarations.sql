@@ -60,6 +60,31 @@
     {{- words[:-1] | join(', ') ~ ' or ' ~ words[-1] if words | length > 1 else words[0] -}}
 {% endmacro %}
 
+{% macro stop_at_missing_columns() %}
+    {#-
+        Stops a build at a seed that lacks a column, with a message that names it; the database's
+        own would speak of a view. A hook of the first model that reads the seeds; the others wait for it.
+    -#}
+    {%- if execute -%}
+        {%- set missing = [] -%}
+        {%- for seed, wanted in {
+            'metrics': optimizely_e3.metric_columns(),
+            'metric_events': optimizely_e3.metric_event_columns(),
+        }.items() -%}
+            {%- set found = adapter.get_columns_in_relation(ref(seed)) | map(attribute='name') | list -%}
+            {%- for column in wanted if column not in found -%}
+                {%- do missing.append(seed ~ '.csv has no column ' ~ column) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+        {%- if missing -%}
+            {%- do exceptions.raise_compiler_error(
+                missing | join('; ') ~ '. Nothing is built. Mend the header, then run '
+                ~ '`dbt build --full-refresh`, or `dbt seed --full-refresh` and `dbt run`.'
+            ) -%}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
 {% macro stop_at_mistakes(mistakes) %}
     {#-
         Stops a build before anything is built from declarations that hold a mistake, with one

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('fct_exposures') }}
 with
 {% if var('segments') %}
 exposures as (

@@ -1,3 +1,6 @@
+-- depends_on: {{ ref('metrics') }}, {{ ref('metric_events') }}
+{{ config(pre_hook="{{ optimizely_e3.stop_at_missing_columns() }}") }}
+
 {%- set longest = optimizely_e3.longest_funnel() %}
 
 with

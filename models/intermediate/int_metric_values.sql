@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_event_observations') }}
 {%- set outside = var('observation_models') %}
 
 with

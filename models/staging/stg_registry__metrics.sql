@@ -1,3 +1,4 @@
+-- Waits for what names a missing column. depends_on: {{ ref('int_metric_mistakes') }}
 with
 
 source as (

@@ -17,6 +17,8 @@ INCREMENTAL = (
     "fct_exposures",
     "fct_attributed_conversions",
     "int_event_observations",
+    "int_declared_observations",
+    "fct_funnel_steps",
 )
 
 BUILT = (
@@ -24,8 +26,10 @@ BUILT = (
     "dim_experiments",
     "dim_variations",
     "dim_events",
+    "dim_metrics",
     "fct_metric_observations",
     "metric_summary",
+    "funnel_report",
     "experiment_results",
 )
 
@@ -38,6 +42,9 @@ TWINS = {
     "dim_experiments": "experiments",
     "dim_variations": "variations",
     "dim_events": "events",
+    "dim_metrics": "metrics",
+    "fct_funnel_steps": "funnel_steps",
+    "funnel_report": "funnel_report",
     "fct_metric_observations": "observations",
     "metric_summary": "summary",
     "experiment_results": "results",
@@ -45,9 +52,15 @@ TWINS = {
 """The mart, and the twin's name for it."""
 
 
-def assert_equals_full_refresh(project: Project, where: str) -> None:
-    """Builds everything anew in another schema, and expects every table to be the same."""
-    project.build("--full-refresh", target="rebuild")
+def assert_equals_full_refresh(project: Project, where: str, *, declared: bool = False) -> None:
+    """Builds everything anew in another schema, and expects every table to be the same.
+
+    Args:
+        project: The built project.
+        where: Said when it fails.
+        declared: Metrics are those that were declared in both schemas, not those of the seeds.
+    """
+    project.build("--full-refresh", target="rebuild", declared=declared)
     for model in BUILT:
         differences = project.query(
             f"""

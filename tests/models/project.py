@@ -1,7 +1,9 @@
 """The dbt project, run in this process: start-up would dominate hundreds of builds."""
 
+import csv
 import gc
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -18,6 +20,17 @@ from loader.pull import PullResult, run_pull
 from loader.spec import TABLES
 
 ROOT = Path(__file__).parents[2]
+
+Rows = Sequence[Mapping[str, str | None]]
+
+
+def _header(name: str) -> list[str]:
+    with (ROOT / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return next(csv.reader(file))
+
+
+SEED_COLUMNS = {name: _header(name) for name in ("metrics", "metric_events")}
+"""Columns of the seeds that metrics are declared in."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +68,39 @@ class Project:
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
             gc.collect()
 
-    def build(self, *arguments: str, target: str = "incremental") -> None:
-        """Builds seeds and models, without their tests, and expects it to succeed."""
-        kinds = ("--resource-type=seed", "--resource-type=model")
+    def build(self, *arguments: str, target: str = "incremental", declared: bool = False) -> None:
+        """Builds seeds and models, without their tests, and expects it to succeed.
+
+        Args:
+            arguments: Further arguments of dbt.
+            target: Target of the profile.
+            declared: Leave what `declare` put into the seeds' tables.
+        """
+        kinds = ["--resource-type=seed", "--resource-type=model"]
+        if declared:
+            kinds += ["--exclude", "metrics", "metric_events"]
         result = self.dbt("build", *kinds, *arguments, target=target)
         assert result.success, failures(result)
+
+    def declare(
+        self, metrics: Rows, metric_events: Rows, *, schemas: Sequence[str] = ("main",)
+    ) -> None:
+        """Puts rows into the tables of the seeds `metrics` and `metric_events`, and no others."""
+        with open_warehouse(self.warehouse) as connection:
+            for name, rows in (("metrics", metrics), ("metric_events", metric_events)):
+                for schema in schemas:
+                    connection.execute(f"create schema if not exists {schema}")
+                    connection.execute(
+                        f"create or replace table {schema}.{name} ("
+                        + ", ".join(f"{column} varchar" for column in SEED_COLUMNS[name])
+                        + ")"
+                    )
+                    for row in rows:
+                        connection.execute(
+                            f"insert into {schema}.{name} values "
+                            f"({', '.join('?' for _ in SEED_COLUMNS[name])})",
+                            [row.get(column) for column in SEED_COLUMNS[name]],
+                        )
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of a query on the warehouse."""

@@ -1,4 +1,5 @@
 {{ optimizely_e3.visitor_config(by_metric=true) }}
+-- depends_on: {{ ref('int_vendor_attributions') }}
 
 {%- set by_vendor = var('attribution') == 'vendor' %}
 
