@@ -61,16 +61,17 @@ SECONDS = (
     "0.000001",
     "0.001",
     "600",
-    "1200.0",
+    "1799.999",
     "1799.999",
     "1800",
+    "1800.0",
     "1800.001",
     "18000",
     "86400",
     "86400.001",
     "172800",
 )
-"""The same gaps in seconds."""
+"""The same gaps in seconds, more often where the histories have more of them."""
 QUANTILES = ("0.05", "0.25", "0.5", "0.55", "0.9", "0.95", "0.99")
 
 AWKWARD_NAMES = (
@@ -112,7 +113,7 @@ LONG_FUNNEL = 15
 
 
 def declarations(random: Random, count: int = 25) -> Declarations:
-    """Some metrics and their events; from 16 on, every kind of metric is there."""
+    """Some metrics and their events; from 17 on, every kind of metric is there."""
     return _Declarer(random).declare(count)
 
 
@@ -147,6 +148,7 @@ class _Declarer:
             self._overlapping_funnel,
             self._returning_funnel,
             self._long_funnel,
+            self._rare,
         )
 
     def declare(self, count: int, taken: frozenset[str] = frozenset()) -> Declarations:
@@ -274,10 +276,17 @@ class _Declarer:
 
     def _long_funnel(self) -> Declarations:
         """Mostly five or six steps, and now and then as many as hardly anybody goes."""
-        length = self.rng.choice((5, 6, 6, LONG_FUNNEL))
+        length = self.rng.choice((5, 6, LONG_FUNNEL))
         wide = [self._event(), self._event(), self._type()]
         funnel = self._funnel(self._rarely(SECONDS[-2:]))
         return [funnel], self._steps([self.rng.choice(wide) for _ in range(length)])
+
+    def _rare(self) -> Declarations:
+        """Nothing but an event that comes and goes, or that there never is."""
+        match = self._unusual()
+        if self.rng.random() < 0.5:
+            return [self._metric("conversion")], [row | match for row in self._part("event")[:1]]
+        return [self._funnel(None)], self._steps([match, self._match()])
 
     def _funnel(self, within: str | None) -> Row:
         """A funnel's row: limited from its first step, from the exposure, or not at all."""
@@ -287,7 +296,7 @@ class _Declarer:
             window_hours=self._none() if self.rng.random() < 0.5 else self._rarely(HOURS),
             within_seconds=within,
             within_from=(
-                self.rng.choice((None, "", "first_step", "first_step", "exposure"))
+                self.rng.choice((None, "first_step", "first_step", "exposure", "exposure"))
                 if is_limited
                 else None
             ),
