@@ -18,6 +18,15 @@ from tests.models.twin import ABSURD_VALUE, BLANK_IS_NULL, Twin
 Row = dict[str, Any]
 Unit = tuple[str, date]
 
+MARTS = (
+    "export_days",
+    "duplicate_events",
+    "attribution_audit",
+    "session_audit",
+    "results_reconciliation",
+)
+"""The marts; the twin has a method of the same name for each."""
+
 TYPES = {"decisions": "decisions", "events": "conversions"}
 """The export's types, and the tables that they are landed in."""
 
@@ -186,7 +195,7 @@ class QualityTwin:
                 if len(rows) == 1:
                     continue
                 dates = [row["_export_date"] for row in rows]
-                contents = [[row[column] for column in COMPARED[table]] for row in rows]
+                contents = [[row.get(column) for column in COMPARED[table]] for row in rows]
                 result.append(
                     {
                         "table_name": table,
