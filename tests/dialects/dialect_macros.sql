@@ -1,5 +1,6 @@
 -- What the engines spell differently means the same on both. Returns the macros that do not.
 {%- set spaced = optimizely_e3.spaced_elements('numbers', '2') %}
+{%- set days = optimizely_e3.dates_between('first_date', 'last_date') %}
 
 with
 
@@ -89,6 +90,24 @@ checks as (
             ) as letters
         ) as pairs
     ) as keys
+    union all
+    select
+        'dates_between' as macro_name,
+        count(*) = 3
+        and min(day) = cast('2024-02-28' as date)
+        and max(day) = cast('2024-03-01' as date) as is_right
+    from (
+        select {{ optimizely_e3.each_element(days) }} as day
+        from (
+            select
+                cast('2024-02-28' as date) as first_date,
+                cast('2024-03-01' as date) as last_date
+            union all
+            select
+                cast('2024-02-28' as date) as first_date,
+                cast(null as date) as last_date
+        ) as bounds
+    ) as dates
     union all
     select
         'spaced_elements' as macro_name,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.models.project import Project
-from tests.models.twin import Twin
+from tests.models.twin import Row, Twin
 
 INCREMENTAL = (
     "int_events_sessionized",
@@ -31,6 +31,11 @@ BUILT = (
     "metric_summary",
     "funnel_report",
     "experiment_results",
+    "export_days",
+    "duplicate_events",
+    "attribution_audit",
+    "session_audit",
+    "results_reconciliation",
 )
 
 TWINS = {
@@ -83,26 +88,38 @@ def assert_equals_twin(project: Project, twin: Twin, where: str, *, exact: bool 
             rows, and is compared to nine digits.
     """
     for model, name in TWINS.items():
-        expected = getattr(twin, name)
-        columns = list(expected[0]) if expected else ["1"]
-        found = [
-            tuple(map(_frozen, row))
-            for row in project.query(f"select {', '.join(columns)} from main.{model}")
-        ]
-        wanted = [tuple(map(_frozen, row.values())) for row in expected]
-        if exact:
-            found_bag, wanted_bag = Counter(found), Counter(wanted)
-            assert found_bag - wanted_bag == Counter(), f"{model} has too much {where}"
-            assert wanted_bag - found_bag == Counter(), f"{model} has too little {where}"
-        else:
-            found_rows, wanted_rows = sorted(map(_split, found)), sorted(map(_split, wanted))
-            assert [exactly for exactly, _ in found_rows] == [exactly for exactly, _ in wanted_rows]
-            for (exactly, doubles), (_, wanted_doubles) in zip(
-                found_rows, wanted_rows, strict=True
-            ):
-                assert doubles == pytest.approx(wanted_doubles, rel=1e-9, abs=1e-9), (
-                    f"{model} {where}: {exactly}"
-                )
+        assert_rows_equal(project, model, getattr(twin, name), where, exact=exact)
+
+
+def assert_rows_equal(
+    project: Project, model: str, expected: list[Row], where: str = "", *, exact: bool = True
+) -> None:
+    """Expects a mart to hold the twin's rows, in the twin's columns.
+
+    Args:
+        project: The built project.
+        model: The mart.
+        expected: The twin's rows.
+        where: Said when it fails.
+        exact: As for `assert_equals_twin`.
+    """
+    columns = list(expected[0]) if expected else ["1"]
+    found = [
+        tuple(map(_frozen, row))
+        for row in project.query(f"select {', '.join(columns)} from main.{model}")
+    ]
+    wanted = [tuple(map(_frozen, row.values())) for row in expected]
+    if exact:
+        found_bag, wanted_bag = Counter(found), Counter(wanted)
+        assert found_bag - wanted_bag == Counter(), f"{model} has too much {where}"
+        assert wanted_bag - found_bag == Counter(), f"{model} has too little {where}"
+        return
+    found_rows, wanted_rows = sorted(map(_split, found)), sorted(map(_split, wanted))
+    assert [exactly for exactly, _ in found_rows] == [exactly for exactly, _ in wanted_rows]
+    for (exactly, doubles), (_, wanted_doubles) in zip(found_rows, wanted_rows, strict=True):
+        assert doubles == pytest.approx(wanted_doubles, rel=1e-9, abs=1e-9), (
+            f"{model} {where}: {exactly}"
+        )
 
 
 def _frozen(value: Any) -> Any:

@@ -16,9 +16,12 @@ from tests.models.comparison import (
     INCREMENTAL,
     assert_equals_full_refresh,
     assert_equals_twin,
+    assert_rows_equal,
 )
 from tests.models.histories import history, landed_rows, write_state
 from tests.models.project import ROOT, Project, failures, with_status
+from tests.models.quality_data import fill_seed, ledger_of
+from tests.models.quality_twin import MARTS, QualityTwin
 from tests.models.twin import Names, Twin
 
 POLICIES: dict[str, tuple[Any, ...]] = {
@@ -162,6 +165,38 @@ def test_fetched_names_stand_where_the_seeds_say_nothing(project: Project, expor
     )
     twin = Twin(*exported_rows(export), seeds=seeds, fetched=fetched)
     assert_equals_twin(project, twin, "with fetched names", exact=False)
+
+
+def test_the_quality_marts_equal_their_twin(project: Project, export: Path) -> None:
+    arms = [("21000000001", None), ("21000000001", "21000001001"), ("21000000004", "21000001009")]
+    measures = [
+        (None, "visitors", 100.0),
+        ("purchase", "unique_conversions", 30.0),
+        ("purchase", "value", 50_000.0),
+    ]
+    names = ("experiment_id", "variation_id", "event_key", "measure", "vendor_value")
+    numbers = [(*arm, *measure) for arm in arms for measure in measures]
+    fill_seed(project, numbers)
+    result = project.dbt("run", "--select", "results_reconciliation")
+    assert result.success, failures(result)
+    decisions, conversions = exported_rows(export)
+    twin = QualityTwin(
+        decisions,
+        conversions,
+        Twin(decisions, conversions),
+        ledger_of(project),
+        [dict(zip(names, row, strict=True)) for row in numbers],
+    )
+    for mart in MARTS:
+        assert_rows_equal(project, mart, getattr(twin, mart)(), "of the demo", exact=False)
+
+
+def test_queries_of_the_docs_run(project: Project) -> None:
+    text = (ROOT / "docs" / "reconciliation.md").read_text(encoding="utf-8")
+    queries = [part.split("```")[0] for part in text.split("```sql\n")[1:]]
+    assert len(queries) > 5
+    for query in queries:
+        project.query(query)
 
 
 @pytest.mark.parametrize(

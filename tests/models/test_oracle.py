@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.project import ROOT, Project, with_status
+from tests.models.project import ROOT, Project, failures, with_status
+from tests.models.quality_data import fill_seed
 
 SAMPLE = ROOT.parent / "shared" / "export-sample"
 
@@ -113,6 +114,74 @@ def test_derived_attribution_agrees_with_the_vendors(project: Project) -> None:
         from fct_attributed_conversions where experiment_id = '18156943409' group by all
         """
     ) == [("both", 5_232, 5_232, 5_232)]
+
+
+def test_audits_agree(project: Project) -> None:
+    assert project.query("select * exclude (session_date) from session_audit") == [
+        ("agree", 9_999, 20_110)
+    ]
+    assert project.query(
+        """
+        select experiment_id, agreement, conversion_count, visitor_count, share_of_conversions
+        from attribution_audit order by experiment_id
+        """
+    ) == [
+        ("18142600572", "no_decision_seen", 5_877, 998, 1.0),
+        ("18156943409", "agree", 5_232, 5_232, 1.0),
+    ]
+    assert project.query("select count(*) from duplicate_events") == [(0,)]
+    assert project.query(
+        """
+        select export_type, row_count, is_complete, is_latest_complete, is_missing
+        from export_days order by export_type
+        """
+    ) == [("decisions", 9_001, True, True, False), ("events", 11_109, True, True, False)]
+
+
+def test_the_vendors_numbers_are_found(project: Project, tmp_path: Path) -> None:
+    """Each of the specification's numbers is reached, and by the way that should reach it."""
+    page = Project(tmp_path)
+    page.warehouse.write_bytes(project.warehouse.read_bytes())
+    numbers = [
+        (experiment_id, None, event_key, measure, value)
+        for experiment_id, values in MEASURES.items()
+        for (event_key, measure), value in zip(
+            [
+                (None, "visitors"),
+                ("add_to_cart", "unique_conversions"),
+                ("add_to_cart", "total_conversions"),
+                ("add_to_cart", "revenue_cents"),
+                ("add_to_cart", "value"),
+            ],
+            values[1:],
+            strict=True,
+        )
+    ]
+    fill_seed(page, numbers)
+    result = page.dbt("build", "--select", "results_reconciliation")
+    assert result.success, failures(result)
+    # Attribution says nothing of visitors, and nothing is flagged as a bot in the sample.
+    ways = "visitor_counting = 'web' and crossovers = 'first' and attribution = 'vendor'"
+    assert page.query(
+        f"""
+        select count(*), count(*) filter (where is_closest),
+            count(*) filter (where is_within_threshold and reasons is null)
+        from results_reconciliation where {ways}
+        """
+    ) == [(2 * len(numbers),) * 3]
+    assert page.query(
+        """
+        select our_value, reasons from results_reconciliation
+        where is_configured and experiment_id = '18142600572' and measure = 'visitors'
+        """
+    ) == [
+        (
+            0.0,
+            "visitors in more than one variation: 937; "
+            "visitors that only the vendor attributes, without a decision: 998; "
+            "landed up to 2020-05-25",
+        )
+    ]
 
 
 def test_the_same_pull_again_changes_nothing(project: Project) -> None:
