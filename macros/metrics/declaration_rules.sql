@@ -7,7 +7,6 @@
     {%- set words = optimizely_e3.metric_vocabulary() -%}
     {%- set most_hours, most_seconds = '1000000', '3600000000' -%}
     {%- set seconds = 'coalesce(try_cast(within_seconds as double), 0)' -%}
-    {%- set hours = 'coalesce(try_cast(window_hours as double), 0)' -%}
     {%- set other_than_funnel = words.metric_type | reject('equalto', 'funnel') | list -%}
     {%- set rules = [
         ["metric_name is null", "'metric_name is blank'"],
@@ -39,7 +38,8 @@
             ~ most_seconds ~ "'",
         ],
         [
-            "metric_type = 'retention' and coalesce(" ~ hours ~ " = 0, true) and "
+            "metric_type = 'retention'"
+            ~ " and round(coalesce(try_cast(window_hours as double), 0) * 3.6e9) = 0 and "
             ~ optimizely_e3.is_blank_or_between('window_hours', 0, most_hours),
             "'window_hours is none: it says when the return period of a retention begins'",
         ],

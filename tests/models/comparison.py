@@ -56,6 +56,9 @@ TWINS = {
 }
 """The mart, and the twin's name for it."""
 
+INTERPOLATED = ("funnel_report",)
+"""Marts with percentiles between two values: their last digit depends on how that is written."""
+
 
 def assert_equals_full_refresh(project: Project, where: str, *, declared: bool = False) -> None:
     """Builds everything anew in another schema, and expects every table to be the same.
@@ -88,7 +91,8 @@ def assert_equals_twin(project: Project, twin: Twin, where: str, *, exact: bool 
             rows, and is compared to nine digits.
     """
     for model, name in TWINS.items():
-        assert_rows_equal(project, model, getattr(twin, name), where, exact=exact)
+        is_exact = exact and model not in INTERPOLATED
+        assert_rows_equal(project, model, getattr(twin, name), where, exact=is_exact)
 
 
 def assert_rows_equal(

@@ -86,7 +86,6 @@ AWKWARD_NAMES = (
     "orders",
     "Orders",
     "purchase: unique",
-    "None",
 )
 """Names are the users' own: quotes, commas, colons, two that differ in case, parts of others'."""
 DESCRIPTIONS = (None, "", "Plain.", "Quotes ' and \", a comma, 50% and 🙂.", "{{ not a macro }}")
@@ -239,7 +238,7 @@ class _Declarer:
     def _retention(self) -> Declarations:
         metric = self._metric(
             "retention",
-            window_hours=self._mostly(HOURS),
+            window_hours=self.rng.choice(HOURS),
             within_seconds=self._mostly(SECONDS),
         )
         return [metric], self._part("event", min_count=self._min_count())
@@ -417,7 +416,9 @@ class _Declarer:
         """Another window, limit, cap or count, or another choice beside them."""
         kind = metric["metric_type"]
         changes: list[Callable[[], None]] = [
-            lambda: self._set(metric, "window_hours", ("0", *HOURS))
+            lambda: self._set(
+                metric, "window_hours", HOURS if kind == "retention" else ("0", *HOURS)
+            )
         ]
         if kind in ("funnel", "retention"):
             changes.append(lambda: self._set(metric, "within_seconds", SECONDS))

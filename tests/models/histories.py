@@ -288,6 +288,11 @@ def conversions_landed_until(state: State) -> date | None:
     return max(days, default=None)
 
 
+def last_day(state: State, export_type: str) -> date:
+    """The newest day of a type that is there, with rows or without."""
+    return max(day for day_type, day in state if day_type == export_type)
+
+
 def write_state(folder: Path, state: State) -> Path:
     """Make a folder hold exactly this state as an export, and return the folder above `type=`.
 

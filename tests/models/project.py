@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
@@ -57,7 +58,7 @@ class Project:
 
     def dbt(self, *arguments: str, target: str = "incremental") -> dbtRunnerResult:
         """Runs one dbt command."""
-        manifest = _manifest(target, self.name)
+        manifest = parsed_project(target, self.name)
         os.environ["OPTIMIZELY_E3_WAREHOUSE"] = str(self.warehouse)
         try:
             return dbtRunner(manifest=manifest).invoke(
@@ -87,20 +88,8 @@ class Project:
     ) -> None:
         """Puts rows into the tables of the seeds `metrics` and `metric_events`, and no others."""
         with open_warehouse(self.warehouse) as connection:
-            for name, rows in (("metrics", metrics), ("metric_events", metric_events)):
-                for schema in schemas:
-                    connection.execute(f"create schema if not exists {schema}")
-                    connection.execute(
-                        f"create or replace table {schema}.{name} ("
-                        + ", ".join(f"{column} varchar" for column in SEED_COLUMNS[name])
-                        + ")"
-                    )
-                    for row in rows:
-                        connection.execute(
-                            f"insert into {schema}.{name} values "
-                            f"({', '.join('?' for _ in SEED_COLUMNS[name])})",
-                            [row.get(column) for column in SEED_COLUMNS[name]],
-                        )
+            for schema in schemas:
+                declare(connection, metrics, metric_events, schema)
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of a query on the warehouse."""
@@ -111,6 +100,26 @@ class Project:
         """Changes the warehouse by hand."""
         with open_warehouse(self.warehouse) as connection:
             connection.execute(sql)
+
+
+def declare(
+    connection: duckdb.DuckDBPyConnection,
+    metrics: Rows,
+    metric_events: Rows,
+    schema: str = "main",
+) -> None:
+    """Puts rows into the tables of the seeds `metrics` and `metric_events`, and no others."""
+    connection.execute(f"create schema if not exists {schema}")
+    for name, rows in (("metrics", metrics), ("metric_events", metric_events)):
+        columns = SEED_COLUMNS[name]
+        typed = ", ".join(f"{column} varchar" for column in columns)
+        connection.execute(f"create or replace table {schema}.{name} ({typed})")
+        places = ", ".join("?" for _ in columns)
+        for row in rows:
+            connection.execute(
+                f"insert into {schema}.{name} values ({places})",
+                [row.get(column) for column in columns],
+            )
 
 
 def failures(result: dbtRunnerResult) -> str:
@@ -143,7 +152,7 @@ def _flags(target: str) -> list[str]:
 
 
 @cache
-def _manifest(target: str, name: str) -> Any:
+def parsed_project(target: str, name: str = "warehouse.duckdb") -> Any:
     """The parsed project; the warehouse's name is in it, for it names the database."""
     os.environ["OPTIMIZELY_E3_WAREHOUSE"] = name
     result = dbtRunner().invoke(["parse", *_flags(target)])

@@ -1,4 +1,4 @@
-"""The law: after any loads, incremental marts equal a full refresh and the twin, row for row."""
+"""The law: whatever is loaded and declared, an incremental build equals a rebuild and the twin."""
 
 from pathlib import Path
 from random import Random
@@ -6,16 +6,26 @@ from random import Random
 import pytest
 
 from tests.models.comparison import assert_equals_full_refresh, assert_equals_twin
-from tests.models.histories import landed_rows, side_by_side, write_state
+from tests.models.declarations import changed, declarations
+from tests.models.histories import landed_rows, last_day, side_by_side, write_state
 from tests.models.project import Project, failures
 from tests.models.twin import Twin
 
 LOADS = 6
+METRICS = 20
+"""Declared at first; some come, go and change with each load."""
 GROUPS = 4
 """Tests that the sequences are spread over. The sequences of a group stand side by side in one
 warehouse; the first group is one sequence alone, where a load may find nothing at all."""
 
-BREAKABLE = ("fct_decisions", "fct_sessions", "fct_exposures", "int_event_observations")
+BREAKABLE = (
+    "fct_decisions",
+    "fct_sessions",
+    "fct_exposures",
+    "int_event_observations",
+    "int_declared_observations",
+    "fct_funnel_steps",
+)
 """Incremental models that a build is made to fail at."""
 
 
@@ -29,14 +39,24 @@ def test_incremental_equals_full_refresh_and_twin(
     random = Random(f"{run} {group}")
     seeds = [random.randrange(2**32) for _ in range(count)]
     project = Project(tmp_path)
+    metrics, metric_events = declarations(random, METRICS)
     for step, state in enumerate(side_by_side(seeds, loads=LOADS - 1)):
         project.pull(write_state(tmp_path / "export", state))
+        if step > 0:
+            metrics, metric_events = changed(random, metrics, metric_events)
+        project.declare(metrics, metric_events, schemas=("main", "rebuild"))
         if step % 3 == 2:
             fail_half_way(project, random.choice(BREAKABLE))
-        project.build()
+        project.build(declared=True)
         where = f"after load {step} of side_by_side({seeds}), --law-seed {run}"
-        assert_equals_full_refresh(project, where)
-        assert_equals_twin(project, Twin(*landed_rows(state)), where)
+        assert_equals_full_refresh(project, where, declared=True)
+        twin = Twin(
+            *landed_rows(state),
+            metrics=metrics,
+            metric_events=metric_events,
+            conversions_landed_until=last_day(state, "events"),
+        )
+        assert_equals_twin(project, twin, where)
 
 
 def fail_half_way(project: Project, model: str) -> None:

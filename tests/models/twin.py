@@ -431,7 +431,7 @@ class Twin:
     @cached_property
     def observations(self) -> list[Row]:
         """One row per experiment, counted visitor and metric (§5, and §4 of docs/metrics.md)."""
-        return self._automatic_observations + self._declared_observations
+        return self._automatic_observations + self.declared_observations
 
     @cached_property
     def _automatic_observations(self) -> list[Row]:
@@ -476,7 +476,7 @@ class Twin:
         return rows
 
     @cached_property
-    def _declared_observations(self) -> list[Row]:
+    def declared_observations(self) -> list[Row]:
         """§4 and §5 of docs/metrics.md."""
         horizon: datetime | None = None
         if self._conversions_landed_until is not None:
@@ -585,11 +585,10 @@ class Twin:
                 {
                     "metric_name": name,
                     "metric_type": metric_type,
-                    "value": value,
+                    "measure": value if metric_type in ("count", "sum") else None,
                     "direction": "increase",
                     "role": None,
-                    "is_automatic": True,
-                    "is_declared": False,
+                    "metric_origin": "automatic",
                 }
             )
         for metric in self._declared:
@@ -597,11 +596,14 @@ class Twin:
                 {
                     "metric_name": metric.name,
                     "metric_type": metric.type,
-                    "value": metric.value,
+                    "measure": (
+                        (metric.value or "events")
+                        if metric.type in ("count", "sum", "ratio")
+                        else None
+                    ),
                     "direction": metric.direction,
                     "role": metric.role,
-                    "is_automatic": False,
-                    "is_declared": True,
+                    "metric_origin": "declared",
                 }
             )
         return rows

@@ -1,3 +1,4 @@
+-- Waits for the declarations, as every mart does. depends_on: {{ ref('int_metric_definitions') }}
 {%- set dates = optimizely_e3.dates_between('first_date', 'last_date') %}
 
 with
