@@ -36,6 +36,10 @@ experiments as (
     select * from {{ ref('dim_experiments') }}
 ),
 
+events as (
+    select * from {{ ref('dim_events') }}
+),
+
 export_days as (
     select * from {{ ref('export_days') }}
 ),
@@ -184,9 +188,8 @@ window_facts as (
 event_facts as (
     select
         event_key,
-        count(*) as conversions
-    from conversions
-    where event_key is not null
+        sum(conversion_count) as conversions
+    from events
     group by event_key
 ),
 
