@@ -675,7 +675,7 @@ class Twin:
                         "baseline_variation_id": baseline_id,
                         "visitors": arm["visitors"],
                         "numerator": arm["value_sum"],
-                        "denominator": denominator,
+                        "denominator": float(denominator),
                         "mean": mean,
                         "baseline_mean": baseline_mean,
                         "difference": difference,
