@@ -126,7 +126,7 @@ def test_every_policy_equals_the_twin(
     # What a policy does to the quality marts is tested in test_quality.py.
     quality = ["--exclude", "path:models/marts/quality", "int_known_differences"]
     project.build("--vars", str(settings), *quality)
-    twin = Twin(*exported_rows(export), seeds=seeded_names(), **shipped_metrics(), **settings)
+    twin = Twin(*exported_rows(export), seeds=seeded_names(), **(shipped_metrics() | settings))
     assert_equals_twin(project, twin, f"under {settings}", exact=False)
 
 
@@ -313,8 +313,7 @@ def test_policies_on_adversarial_data(policy: dict[str, Any], tmp_path: Path) ->
     twin = Twin(
         *landed_rows(state),
         conversions_landed_until=last_day(state, "events"),
-        **shipped_metrics(),
-        **policy,
+        **(shipped_metrics() | policy),
     )
     assert_equals_twin(project, twin, f"under {policy}")
 
