@@ -14,6 +14,7 @@
     -#}
     {#- Said here, for dbt finds no ref() that stands in a condition. -#}
     {%- do ref('int_visitor_loads') -%}
+    {%- do ref('stg_registry__bot_user_agents') -%}
     {{ config(
         materialized='incremental' if target.type == 'duckdb' else 'table',
         incremental_strategy='by_visitor',
