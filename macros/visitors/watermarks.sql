@@ -89,12 +89,15 @@
 {% macro prepare_build() %}
     {#-
         Before anything is built: settings are checked, something is landed, the watermarks have
-        their table.
+        their table, and the seeds are there, or about to be.
     -#}
     {%- if execute and flags.WHICH in ('build', 'run', 'test') -%}
         {%- do optimizely_e3.check_settings() -%}
         {%- if target.type == 'duckdb' -%}
             {%- do optimizely_e3.prepare_watermarks() -%}
+        {%- endif -%}
+        {%- if flags.WHICH != 'test' -%}
+            {%- do optimizely_e3.check_seeds() -%}
         {%- endif -%}
     {%- endif -%}
 {% endmacro %}
@@ -122,6 +125,25 @@
         {%- do exceptions.raise_compiler_error(
             'The staging tables were landed anew since the last build: '
             ~ 'run `dbt build --full-refresh`.'
+        ) -%}
+    {%- endif -%}
+{% endmacro %}
+
+{% macro check_seeds() %}
+    {#- `dbt run` loads no seed, and a model that reads a missing one fails with no remedy. -#}
+    {%- set missing = [] -%}
+    {%- for node in graph.nodes.values()
+        if node.resource_type == 'seed'
+        and node.package_name == 'optimizely_e3'
+        and node.unique_id not in selected_resources
+        and adapter.get_relation(node.database, node.schema, node.alias) is none
+    -%}
+        {%- do missing.append(node.name) -%}
+    {%- endfor -%}
+    {%- if missing -%}
+        {%- do exceptions.raise_compiler_error(
+            'Not in this warehouse: seed ' ~ missing | sort | join(', ')
+            ~ '. Run `dbt seed` first, or `dbt build`, which loads seeds too.'
         ) -%}
     {%- endif -%}
 {% endmacro %}

@@ -341,6 +341,17 @@ def test_nothing_landed_says_what_to_do(tmp_path: Path) -> None:
     assert "run `loader pull` first" in failures(result)
 
 
+def test_a_seed_that_was_never_loaded_says_what_to_do(project: Project) -> None:
+    project.execute("drop table bot_user_agents cascade; drop table variations cascade")
+    for command in (("run",), ("build", "--resource-type=model")):
+        result = project.dbt(*command)
+        assert not result.success
+        assert "seed bot_user_agents, variations. Run `dbt seed` first" in failures(result)
+    for remedy in (("seed",), ("run", "--select", "stg_registry__bot_user_agents")):
+        result = project.dbt(*remedy)
+        assert result.success, failures(result)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
