@@ -45,9 +45,12 @@ TWINS = {
 """The mart, and the twin's name for it."""
 
 
-def assert_equals_full_refresh(project: Project, where: str) -> None:
-    """Builds everything anew in another schema, and expects every table to be the same."""
-    project.build("--full-refresh", target="rebuild")
+def assert_equals_full_refresh(project: Project, where: str, *arguments: str) -> None:
+    """Builds everything anew in another schema, and expects every table to be the same.
+
+    `arguments` are those that the incremental build was given.
+    """
+    project.build("--full-refresh", *arguments, target="rebuild")
     for model in BUILT:
         differences = project.query(
             f"""
