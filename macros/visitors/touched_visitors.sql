@@ -17,6 +17,7 @@
     {#- Said here, for dbt finds no ref() that stands in a condition. -#}
     {%- do ref('int_visitor_loads') -%}
     {%- do ref('int_metric_definitions') -%}
+    {%- do ref('stg_registry__bot_user_agents') -%}
     {{ config(
         materialized='incremental' if target.type == 'duckdb' else 'table',
         incremental_strategy='by_visitor',

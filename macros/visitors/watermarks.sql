@@ -1,7 +1,7 @@
 {#
     The watermark of a model is the last load it has seen. It is written in the transaction that
-    writes the model. It counts only under the settings it was written with: after a var changed,
-    every visitor is recomputed.
+    writes the model. It counts only under the settings it was written with: after a var or a
+    pattern of the seed `bot_user_agents` changed, every visitor is recomputed.
 #}
 
 {% macro watermark_table() %}
@@ -16,13 +16,21 @@
 {% endmacro %}
 
 {% macro settings_fingerprint() %}
-    {{- local_md5(tojson({
+    {#- Scalar: the vars as they are now, and the patterns as they are when the query runs. -#}
+    {%- set vars_fingerprint = local_md5(tojson({
         'attribution': var('attribution'),
         'attribution_window_hours': var('attribution_window_hours'),
         'visitor_counting': var('visitor_counting'),
         'crossovers': var('crossovers'),
-    })) -}}
-{% endmacro %}
+        'bot_events_per_minute': var('bot_events_per_minute'),
+    })) -%}
+    (
+        select
+            '{{ vars_fingerprint }}-'
+            || md5(coalesce(string_agg(md5(patterns.pattern), '' order by patterns.pattern), ''))
+        from {{ ref('stg_registry__bot_user_agents') }} as patterns
+    )
+{%- endmacro %}
 
 {% macro watermark(model_name=none) %}
     {#- Scalar subquery: last load seen by a model (this one by default), 0 for none. -#}
@@ -31,7 +39,7 @@
         from {{ optimizely_e3.watermark_table() }} as watermarks
         where
             watermarks.model = '{{ model_name or optimizely_e3.name_in_schema(model) }}'
-            and watermarks.settings = '{{ optimizely_e3.settings_fingerprint() }}'
+            and watermarks.settings = {{ optimizely_e3.settings_fingerprint() }}
     )
 {%- endmacro %}
 
@@ -54,7 +62,7 @@
     insert into {{ optimizely_e3.watermark_table() }}
     select
         '{{ this_name }}' as model,
-        '{{ optimizely_e3.settings_fingerprint() }}' as settings,
+        {{ optimizely_e3.settings_fingerprint() }} as settings,
         least({{ seen | join(', ') }}) as load_id
     {%- endif -%}
 {% endmacro %}
@@ -70,7 +78,7 @@
             {%- set node = graph.nodes[node_id] -%}
             {%- if node.config.incremental_strategy == 'by_visitor' -%}
                 {%- do names.append(optimizely_e3.name_in_schema(node)) -%}
-            {%- else -%}
+            {%- elif node.resource_type == 'model' -%}
                 {%- do names.extend(optimizely_e3.visitor_models_read(node.depends_on.nodes)) -%}
             {%- endif -%}
         {%- endfor -%}
@@ -81,12 +89,15 @@
 {% macro prepare_build() %}
     {#-
         Before anything is built: settings are checked, something is landed, the watermarks have
-        their table.
+        their table, and the seeds are there, or about to be.
     -#}
     {%- if execute and flags.WHICH in ('build', 'run', 'test') -%}
         {%- do optimizely_e3.check_settings() -%}
         {%- if target.type == 'duckdb' -%}
             {%- do optimizely_e3.prepare_watermarks() -%}
+        {%- endif -%}
+        {%- if flags.WHICH != 'test' -%}
+            {%- do optimizely_e3.check_seeds() -%}
         {%- endif -%}
     {%- endif -%}
 {% endmacro %}
@@ -122,6 +133,25 @@
     {%- endif -%}
 {% endmacro %}
 
+{% macro check_seeds() %}
+    {#- `dbt run` loads no seed, and a model that reads a missing one fails with no remedy. -#}
+    {%- set missing = [] -%}
+    {%- for node in graph.nodes.values()
+        if node.resource_type == 'seed'
+        and node.package_name == 'optimizely_e3'
+        and node.unique_id not in selected_resources
+        and adapter.get_relation(node.database, node.schema, node.alias) is none
+    -%}
+        {%- do missing.append(node.name) -%}
+    {%- endfor -%}
+    {%- if missing -%}
+        {%- do exceptions.raise_compiler_error(
+            'Not in this warehouse: seed ' ~ missing | sort | join(', ')
+            ~ '. Run `dbt seed` first, or `dbt build`, which loads seeds too.'
+        ) -%}
+    {%- endif -%}
+{% endmacro %}
+
 {% macro check_settings() %}
     {%- set allowed = {
         'attribution': ['derived', 'vendor'],
@@ -145,6 +175,12 @@
     {%- endfor -%}
     {%- if var('automatic_metrics') is not boolean -%}
         {%- do mistakes.append('automatic_metrics must be true or false') -%}
+    {%- endif -%}
+    {%- set event_limit = var('bot_events_per_minute') -%}
+    {%- if event_limit is not integer or event_limit < 0 -%}
+        {%- do mistakes.append(
+            'bot_events_per_minute must be a whole number of events, 0 for no limit'
+        ) -%}
     {%- endif -%}
     {%- if mistakes -%}
         {%- do exceptions.raise_compiler_error('Wrong vars: ' ~ mistakes | join('; ')) -%}

@@ -1,5 +1,9 @@
 {{ optimizely_e3.visitor_config() }}
 
+{#- What is no number stops the run, but only after this is read. -#}
+{%- set event_limit = var('bot_events_per_minute') | int %}
+{%- set is_over_rate =
+    'visitors_over_rate.visitor_id is not null' if event_limit > 0 else 'false' %}
 {%- set starts = optimizely_e3.spaced_elements('instants', "interval '24' hour") %}
 
 with
@@ -200,6 +204,33 @@ sessionized as (
         _file_row
     from deduplicated
     where visitor_id is null or occurred_at is null
+),
+{%- if event_limit > 0 %}
+
+-- All events of such a visitor are a bot's, also those without a time.
+visitors_over_rate as (
+    select distinct visitor_id
+    from (
+        select visitor_id
+        from deduplicated
+        where visitor_id is not null and occurred_at is not null
+        group by visitor_id, date_trunc('minute', occurred_at)
+        having count(*) > {{ event_limit }}
+    ) as minutes_over_rate
+),
+{%- endif %}
+
+final as (
+    select
+        sessionized.visitor_id,
+        sessionized.session_started_at,
+        {{ is_over_rate }} as is_over_rate,
+        sessionized._file_id,
+        sessionized._file_row
+    from sessionized
+    {%- if event_limit > 0 %}
+    left join visitors_over_rate on sessionized.visitor_id = visitors_over_rate.visitor_id
+    {%- endif %}
 )
 
-select * from sessionized
+select * from final

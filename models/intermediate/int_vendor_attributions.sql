@@ -11,6 +11,7 @@ elements as (
         session_key,
         {{ optimizely_e3.each_element('experiments') }} as element,
         is_bot,
+        bot_reason,
         occurred_at,
         processed_at
     from conversions
@@ -26,6 +27,7 @@ attributions as (
         nullif(element.variation_id, '') as variation_id,
         coalesce(element.is_holdback, false) as is_holdback,
         is_bot,
+        bot_reason,
         occurred_at,
         processed_at
     from elements

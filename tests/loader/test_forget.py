@@ -423,7 +423,9 @@ def test_builds_afterwards_equal_a_full_refresh(tmp_path: Path) -> None:
     [(visitor,)] = project.query(
         """
         select visitor_id from main.fct_attributed_conversions
-        where length(visitor_id) > 3 group by 1 order by count(*) desc, 1 limit 1
+        where length(visitor_id) > 3
+            and visitor_id in (select visitor_id from main.int_event_observations)
+        group by 1 order by count(*) desc, 1 limit 1
         """
     )
     contracts = project.query(

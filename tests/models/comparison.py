@@ -60,15 +60,18 @@ INTERPOLATED = ("funnel_report",)
 """Marts with percentiles between two values: their last digit depends on how that is written."""
 
 
-def assert_equals_full_refresh(project: Project, where: str, *, declared: bool = False) -> None:
+def assert_equals_full_refresh(
+    project: Project, where: str, *arguments: str, declared: bool = False
+) -> None:
     """Builds everything anew in another schema, and expects every table to be the same.
 
     Args:
         project: The built project.
         where: Said when it fails.
+        arguments: Those that the incremental build was given.
         declared: Metrics are those that were declared in both schemas, not those of the seeds.
     """
-    project.build("--full-refresh", target="rebuild", declared=declared)
+    project.build("--full-refresh", *arguments, target="rebuild", declared=declared)
     for model in BUILT:
         differences = project.query(
             f"""

@@ -187,6 +187,35 @@ PLAIN_ATTRIBUTES: tuple[tuple[str | None, str | None, str | None, str | None], .
 )
 """(id, name, type, value) of elements that segments may be of, and of some that only look so."""
 
+BOT_AGENTS = (
+    "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "Mozilla/5.0 (X11; Linux x64) HeadlessChrome/117.0.0.0 Safari/537.36",
+    "mozilla/5.0 (compatible; bingbot/2.0)",
+    "FACEBOOKEXTERNALHIT/1.1",
+    "ahrefsbot",
+)
+"""User agents with a shipped pattern: in the middle, at an end, in other letter case, and alone."""
+PEOPLE_AGENTS = (
+    None,
+    "",
+    'Mozilla/5.0 "quoted", it\'s',
+    # Near misses: a phone, an app, a library that the vendor's SDKs send with, half a name.
+    "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 Chrome/117.0.0.0 Mobile",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 16_6) [LinkedInApp]",
+    "python-requests/2.31.0",
+    "headless chrome",
+    # What would match one of SPECIAL_PATTERNS if its characters had a meaning.
+    "shopXapp/1.0 500 of 500",
+    "shop_app/1.0 50% of 500",
+    "two  blanks, None",
+)
+"""User agents without a shipped pattern."""
+SPECIAL_PATTERNS = ("P_app/1.0 50%", ".*", "[LINKEDINAPP]", None, "", "  ", "None")
+"""Other patterns: characters that mean something in LIKE or in a regular expression; blank ones."""
+
+BURST_LIMIT = 5
+"""Events a minute that bursts go around: some have so many, some one more."""
+
 OPTIONAL_COLUMNS = {
     table.export_type: tuple(column.name for column in table.columns if not column.is_required)
     for table in TABLES.values()
@@ -397,6 +426,8 @@ class _Visitor:
     crossover_share: float
     holdbacks: tuple[bool | None, ...]
     bot_share: float
+    robot_share: float
+    """How often the user agent is a bot's."""
     vendor_style: str
     late_share: float
     odd_share: float
@@ -418,6 +449,7 @@ class _Generator:
         ]
         self.visitors = self._visitors(visitors)
         self.rich = self._rich_visitors()
+        self.nobody = self._nobody()
         self.rows: dict[Day, list[Row]] = {
             (export_type, day): [] for export_type in TABLES for day in self.dates
         }
@@ -589,6 +621,7 @@ class _Generator:
             (self._at_the_edges, 14),
             (self._few_instants, 10),
             (self._one_instant, 6),
+            (self._burst, 6),
             (self._hardly_there, 6),
         ]
         chains = [pattern for pattern, _ in patterns[:4]]
@@ -626,10 +659,12 @@ class _Generator:
                         )
                     ),
                     bot_share=self.rng.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3)),
+                    robot_share=self.rng.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3)),
                     vendor_style=self.rng.choice(("none", "home", "home", "chaos")),
                     # A long session is cut into pieces by any one event that is missing.
                     late_share=0.01 if is_chain else 0.15,
-                    odd_share=0.1 if is_chain else 1.0,
+                    # Bursts have events without a time beside those that are too many.
+                    odd_share=0.1 if is_chain else 3.0 if pattern == self._burst else 1.0,
                 )
             )
         return visitors
@@ -646,6 +681,7 @@ class _Generator:
                 crossover_share=0.0,
                 holdbacks=(False,),
                 bot_share=0.0,
+                robot_share=0.0,
                 vendor_style="none",
                 late_share=0.15,
                 odd_share=1.0,
@@ -653,6 +689,23 @@ class _Generator:
             )
             for number in range(2)
         ]
+
+    def _nobody(self) -> _Visitor:
+        """Events of no visitor, so many in a minute that a visitor would be a bot."""
+        minute = datetime.combine(self.dates[1], datetime.min.time()) + 10 * HOUR
+        return _Visitor(
+            visitor_id="",
+            instants=[minute] * 3 * BURST_LIMIT,
+            decision_share=0.5,
+            home={experiment_id: self._arm(experiment_id) for experiment_id in EXPERIMENTS_POOL},
+            crossover_share=0.0,
+            holdbacks=(False,),
+            bot_share=0.0,
+            robot_share=0.0,
+            vendor_style="home",
+            late_share=0.0,
+            odd_share=0.0,
+        )
 
     def _chain(self, start: datetime, length: timedelta) -> list[datetime]:
         """Instants from start to start + length, both included, with gaps below 30 minutes."""
@@ -693,6 +746,16 @@ class _Generator:
         """A client that sends all it has in one batch."""
         return [start] * self.rng.randint(2, 8)
 
+    def _burst(self, start: datetime) -> list[datetime]:
+        """As many events as the limit, or one more, in a minute of the clock, or across its end."""
+        minute = start.replace(second=0, microsecond=0)
+        last = minute + MINUTE - MS
+        count = BURST_LIMIT + self.rng.choice((0, 1))
+        within = [minute, last] + [self.rng.choice((minute, last)) for _ in range(count - 2)]
+        # All within one minute, but of two minutes of the clock.
+        across = [last] * BURST_LIMIT + [last + MS] * BURST_LIMIT
+        return self.rng.choice((within, within, across))
+
     def _hardly_there(self, start: datetime) -> list[datetime]:
         return [start, start + self.rng.choice(GAPS)][: self.rng.choice((1, 2))]
 
@@ -700,7 +763,7 @@ class _Generator:
 
     def _fill_days(self) -> None:
         """Give every visitor's events, and the copies of some, to the days that receive them."""
-        for visitor in self.visitors + self.rich:
+        for visitor in [*self.visitors, *self.rich, self.nobody]:
             decisions: list[Row] = []
             for occurred_at in visitor.instants:
                 table = DECISIONS if self.rng.random() < visitor.decision_share else CONVERSIONS
@@ -735,8 +798,8 @@ class _Generator:
         rival = decision | {"uuid": self._uuid()}
         if decision["experiment_id"] in EXPERIMENTS_POOL:
             rival["variation_id"] = self._arm(decision["experiment_id"])
-        if self.rng.random() < 0.5:
-            rival["process_timestamp"] = None
+        for row in self.rng.choice(((), (rival,), (rival, decision))):
+            row["process_timestamp"] = None
         return rival
 
     def _receive(self, table: Table, row: Row) -> None:
@@ -790,7 +853,7 @@ class _Generator:
             "account_id": ACCOUNT_ID,
             "attributes": self._attributes(rng.random() < visitor.bot_share),
             "user_ip": rng.choice(("75.111.77.0", None)),
-            "user_agent": rng.choice(('Mozilla/5.0 "quoted", it\'s', None)),
+            "user_agent": self._user_agent(rng.random() < visitor.robot_share),
             "referer": rng.choice(("https://example.com/?a=1&b=%27", None)),
             "revision": rng.choice((None, "17")),
             "client_engine": "python-sdk",
@@ -838,6 +901,9 @@ class _Generator:
     def _value(self) -> float | None:
         known: float | None = self._rarely(0.008, ABSURD_VALUES, lambda: self.rng.choice(VALUES))
         return known
+
+    def _user_agent(self, is_bot: bool) -> str | None:
+        return self.rng.choice(BOT_AGENTS if is_bot else PEOPLE_AGENTS)
 
     def _attributes(self, is_bot: bool) -> list[Row] | None:
         flags = [self.rng.choice(BOTS)] if is_bot else []
@@ -901,10 +967,10 @@ class _Generator:
         changed = dict(row)
         rng = self.rng
         visitor = rng.choice(self.visitors)
-        shared = ("time", "time", "visitor", "bot", "receipt")
+        shared = ("time", "time", "visitor", "bot", "robot", "receipt")
         if row.get("revenue") == HUGE_REVENUE:
             # It has to stay with a visitor who is in no experiment.
-            what = rng.choice(("time", "bot", "receipt"))
+            what = rng.choice(("time", "bot", "robot", "receipt"))
         elif export_type == DECISIONS.export_type:
             what = rng.choice((*shared, "variation", "variation", "experiment", "holdback"))
         else:
@@ -919,6 +985,8 @@ class _Generator:
             changed["visitor_id"] = self._rarely(0.2, (None, ""), lambda: visitor.visitor_id)
         elif what == "bot":
             changed["attributes"] = self._attributes(rng.random() < 0.5)
+        elif what == "robot":
+            changed["user_agent"] = self._user_agent(rng.random() < 0.5)
         elif what == "receipt" and row["process_timestamp"] is not None:
             moved = row["process_timestamp"] + rng.choice((MS, -MS))
             changed["process_timestamp"] = self._rarely(0.2, (None,), lambda: moved)

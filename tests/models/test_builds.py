@@ -17,7 +17,14 @@ from tests.models.comparison import (
     assert_equals_twin,
     assert_rows_equal,
 )
-from tests.models.histories import history, landed_rows, last_day, write_state
+from tests.models.histories import (
+    BURST_LIMIT,
+    SPECIAL_PATTERNS,
+    history,
+    landed_rows,
+    last_day,
+    write_state,
+)
 from tests.models.project import ROOT, Project, failures, with_status
 from tests.models.quality_data import fill_seed, ledger_of
 from tests.models.quality_twin import MARTS, QualityTwin
@@ -113,6 +120,12 @@ def test_the_demo_raises_no_warning(project: Project) -> None:
     result = project.dbt("test")
     assert len(with_status(result, "pass")) > 100
     assert with_status(result, "warn") | with_status(result, "fail") == set()
+
+
+def test_the_shipped_patterns_flag_nobody_in_the_demo(demo: Project) -> None:
+    for model in ("fct_decisions", "fct_conversions", "fct_exposures"):
+        reasons = demo.query(f"select distinct bot_reason from {model} order by all nulls last")
+        assert reasons == [("attribute",), (None,)]
 
 
 @pytest.mark.parametrize("places", PAIRS, ids=str)
@@ -228,6 +241,9 @@ def test_queries_of_the_docs_run(project: Project) -> None:
             "insert into variations values ('1', '2', 'a', '1'), ('1', '2', 'b', '1')",
             "unique_together_variations",
         ),
+        ("insert into bot_user_agents values (null, 'a')", "not_null_bot_user_agents"),
+        ("insert into bot_user_agents values (' ', 'a')", "holds_bot_user_agents_pattern"),
+        ("insert into bot_user_agents values ('GoogleBot', 'a')", "unique_together_bot_user"),
     ],
 )
 def test_a_mistake_in_a_seed_fails_its_test(project: Project, change: str, failing: str) -> None:
@@ -251,6 +267,20 @@ def test_a_build_without_news_writes_no_row(project: Project) -> None:
         project.execute(f"insert into {model} select * from {model}")
     before = [project.query(f"select count(*) from {model}") for model in INCREMENTAL]
     project.build()
+    assert [project.query(f"select count(*) from {model}") for model in INCREMENTAL] == before
+    # Another order, other letters, blanks: still the same patterns.
+    project.execute(
+        """
+        create table turned as
+        select upper(pattern) as pattern, 'x' as description from bot_user_agents
+        order by pattern desc;
+        delete from bot_user_agents;
+        insert into bot_user_agents from turned;
+        insert into bot_user_agents values (null, null), ('', null), ('  ', null), ('None', null);
+        """
+    )
+    result = project.dbt("run")
+    assert result.success, failures(result)
     assert [project.query(f"select count(*) from {model}") for model in INCREMENTAL] == before
 
 
@@ -292,15 +322,42 @@ def test_a_model_has_seen_no_more_than_those_it_reads(
 
 def test_a_policy_that_comes_back_is_computed_again(two_loads: tuple[Project, Twin]) -> None:
     project, twin = two_loads
-    project.build("--vars", "{crossovers: exclude, attribution_window_hours: 2}")
+    project.build("--vars", "{bot_events_per_minute: 1}")
+    assert project.query("select distinct true from fct_exposures where bot_reason = 'rate'")
     project.build()
     assert_equals_twin(project, twin, "after another policy")
+
+
+def test_changed_patterns_recompute_everybody(tmp_path: Path) -> None:
+    """No load, no full refresh: only the seed's table is another one."""
+    project = Project(tmp_path)
+    state = history(5, visitors=60).states[0]
+    project.pull(write_state(tmp_path / "export", state))
+    project.build()
+    rows = landed_rows(state)
+    for patterns in (SPECIAL_PATTERNS, ()):
+        values = ", ".join("(null)" if text is None else f"('{text}')" for text in patterns)
+        project.execute("delete from bot_user_agents")
+        if patterns:
+            project.execute(f"insert into bot_user_agents (pattern) values {values}")
+        result = project.dbt("run")
+        assert result.success, failures(result)
+        twin = Twin(*rows, bot_user_agents=patterns)
+        assert_equals_twin(project, twin, f"with the patterns {patterns}")
+        # Settings that are NULL equal none, and every build would recompute everybody.
+        assert project.query("select count(*) from build_watermarks where settings is null") == [
+            (0,)
+        ]
+    # A build loads the shipped seed again.
+    project.build()
+    assert_equals_twin(project, Twin(*rows), "with the shipped patterns again")
 
 
 @pytest.mark.parametrize(
     "policy",
     [
         {"attribution": "vendor", "visitor_counting": "web"},
+        {"bot_events_per_minute": BURST_LIMIT},
         {"attribution_window_hours": 0.5},
         {"attribution": "vendor", "attribution_window_hours": 0.5, "crossovers": "exclude"},
     ],
@@ -344,9 +401,24 @@ def test_nothing_landed_says_what_to_do(tmp_path: Path) -> None:
     assert "run `loader pull` first" in failures(result)
 
 
+def test_a_seed_that_was_never_loaded_says_what_to_do(project: Project) -> None:
+    project.execute("drop table bot_user_agents cascade; drop table variations cascade")
+    for command in (("run",), ("build", "--resource-type=model")):
+        result = project.dbt(*command)
+        assert not result.success
+        assert "seed bot_user_agents, variations. Run `dbt seed` first" in failures(result)
+    for remedy in (("seed",), ("run", "--select", "stg_registry__bot_user_agents")):
+        result = project.dbt(*remedy)
+        assert result.success, failures(result)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        *(
+            (f"{{bot_events_per_minute: {wrong}}}", "bot_events_per_minute must be a whole number")
+            for wrong in ("-1", "1.5", "many", "true")
+        ),
         ("{attribution: last_click}", 'attribution is "last_click", must be derived or vendor'),
         ("{crossovers: both}", 'crossovers is "both", must be first or exclude'),
         ("{visitor_counting: all}", 'visitor_counting is "all", must be full_stack or web'),

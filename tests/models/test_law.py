@@ -2,12 +2,19 @@
 
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 from tests.models.comparison import assert_equals_full_refresh, assert_equals_twin
 from tests.models.declarations import changed, declarations
-from tests.models.histories import landed_rows, last_day, side_by_side, write_state
+from tests.models.histories import (
+    BURST_LIMIT,
+    landed_rows,
+    last_day,
+    side_by_side,
+    write_state,
+)
 from tests.models.project import Project, failures
 from tests.models.twin import Twin
 
@@ -17,6 +24,9 @@ METRICS = 20
 GROUPS = 4
 """Tests that the sequences are spread over. The sequences of a group stand side by side in one
 warehouse; the first group is one sequence alone, where a load may find nothing at all."""
+
+SETTINGS: dict[int, dict[str, Any]] = {3: {"bot_events_per_minute": BURST_LIMIT}}
+"""Vars of a group, where it has any. With this one, a load can flag events of years ago."""
 
 BREAKABLE = (
     "fct_decisions",
@@ -36,6 +46,8 @@ def test_incremental_equals_full_refresh_and_twin(
     run = int(pytestconfig.getoption("--law-seed"))
     sequences = int(pytestconfig.getoption("--sequences"))
     count = 1 if group == 0 else max(1, (sequences - 1) // (GROUPS - 1))
+    settings = SETTINGS.get(group, {})
+    arguments = ("--vars", str(settings))
     random = Random(f"{run} {group}")
     seeds = [random.randrange(2**32) for _ in range(count)]
     project = Project(tmp_path)
@@ -46,20 +58,21 @@ def test_incremental_equals_full_refresh_and_twin(
             metrics, metric_events = changed(random, metrics, metric_events)
         project.declare(metrics, metric_events, schemas=("main", "rebuild"))
         if step % 3 == 2:
-            fail_half_way(project, random.choice(BREAKABLE))
-        project.build(declared=True)
+            fail_half_way(project, random.choice(BREAKABLE), *arguments)
+        project.build(*arguments, declared=True)
         where = f"after load {step} of side_by_side({seeds}), --law-seed {run}"
-        assert_equals_full_refresh(project, where, declared=True)
+        assert_equals_full_refresh(project, where, *arguments, declared=True)
         twin = Twin(
             *landed_rows(state),
             metrics=metrics,
             metric_events=metric_events,
             conversions_landed_until=last_day(state, "events"),
+            **settings,
         )
         assert_equals_twin(project, twin, where)
 
 
-def fail_half_way(project: Project, model: str) -> None:
+def fail_half_way(project: Project, model: str, *arguments: str) -> None:
     """Runs a build that fails after the rows of `model` were replaced, before that is committed."""
     columns = "model varchar, settings varchar, load_id bigint"
     project.execute(
@@ -70,7 +83,7 @@ def fail_half_way(project: Project, model: str) -> None:
         insert into build_watermarks from kept where model <> 'main.{model}';
         """
     )
-    result = project.dbt("run")
+    result = project.dbt("run", *arguments)
     assert not result.success and f"{model}: Runtime Error" in failures(result)
     project.execute(
         f"""

@@ -956,7 +956,6 @@ def small_funnel(random: Random) -> tuple[Metric, list[Event]]:
                 visitor_id="v",
                 occurred_at=NOON + second * SECOND,
                 processed_at=None,
-                is_bot=False,
                 row={"event_name": "e", "tags": dict.fromkeys(random.sample(letters, size), "")},
                 session_key="first" if second < cut else "second",
             )

@@ -20,12 +20,16 @@ from hypothesis import given, settings
 from .histories import (
     ABSURD_VALUES,
     ARMLESS_EXPERIMENT,
+    BOT_AGENTS,
     BOT_KEY,
     BOTS,
+    BURST_LIMIT,
     EXPERIMENTS_POOL,
     HUGE_REVENUE,
     NOT_BOTS,
     OPTIONAL_COLUMNS,
+    PEOPLE_AGENTS,
+    SPECIAL_PATTERNS,
     TIMESTAMP_SHAPES,
     UNKNOWN_EXPERIMENT,
     History,
@@ -229,7 +233,143 @@ def test_1_what_is_no_duplicate() -> None:
 )
 def test_1_bots(attributes: list[Row] | None, is_bot: bool) -> None:
     """The name decides, or the id where the name is NULL; the mark U+E000 and case do not."""
-    assert only(Twin([decision(0, attributes=attributes)], []).decisions)["is_bot"] is is_bot
+    found = only(Twin([decision(0, attributes=attributes)], []).decisions)
+    assert (found["is_bot"], found["bot_reason"]) == (is_bot, "attribute" if is_bot else None)
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "pattern", "is_bot"),
+    [
+        ("A crawler/1.0", "crawler", True),
+        ("A CRAWLER/1.0", "crawler", True),
+        ("a crawler/1.0", "Crawler", True),
+        ("crawler", "crawler", True),
+        ("a craw ler", "crawler", False),
+        ("crawle", "crawler", False),
+        ("", "crawler", False),
+        (None, "crawler", False),
+        ("a crawler", " crawler", True),
+        ("crawler", " crawler", False),
+        ("shop_app/1.0 50%", "P_app/1.0 50%", True),
+        ("shopXapp/1.0 500", "P_app/1.0 50%", False),
+        ("anything", ".*", False),
+        (None, None, False),
+        *(("a  None b", blank, False) for blank in (None, "", " ", "  ", "None", " None ")),
+        ("a none", " none", True),
+    ],
+)
+def test_1_user_agents(user_agent: str | None, pattern: str | None, is_bot: bool) -> None:
+    """A pattern is text within the user agent, in capitals or not; a blank one is in none."""
+    for twin in (
+        Twin([decision(0, user_agent=user_agent)], [], bot_user_agents=["?", pattern]),
+        Twin([], [conversion(0, user_agent=user_agent)], bot_user_agents=[pattern, "?"]),
+    ):
+        found = only(twin.decisions + twin.conversions)
+        assert found["is_bot"] is is_bot
+        assert found["bot_reason"] == ("user_agent" if is_bot else None)
+
+
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/117.0.0.0"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 16_6 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148"
+KNOWN_BOTS = (
+    *BOT_AGENTS,
+    f"{CHROME} Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "Mozilla/5.0 (compatible; YandexBot/3.0; +http://yandex.com/bots)",
+    "Mozilla/5.0 (compatible; Baiduspider/2.0; +http://www.baidu.com/search/spider.html)",
+    "DuckDuckBot/1.1; (+http://duckduckgo.com/duckduckbot.html)",
+    "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (Applebot/0.1; +http://www.apple.com/go/applebot)",
+    "Mozilla/5.0 (compatible;PetalBot;+https://webmaster.petalsearch.com/site/petalbot)",
+    "Mozilla/5.0 (compatible; SemrushBot/7~bl; +http://www.semrush.com/bot.html)",
+    "Mozilla/5.0 (compatible; MJ12bot/v1.4.8; http://mj12bot.com/)",
+    "Mozilla/5.0 (compatible; DotBot/1.2; +https://opensiteexplorer.org/dotbot)",
+    "LinkedInBot/1.0 (compatible; Mozilla/5.0; +http://www.linkedin.com)",
+    "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+    "Twitterbot/1.0",
+    "Mozilla/5.0 (compatible; Pinterestbot/1.0; +http://www.pinterest.com/bot.html)",
+    "Mozilla/5.0 (Linux; Android 5.0) (compatible; Bytespider; spider-feedback@bytedance.com)",
+    "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2)",
+    "CCBot/2.0 (https://commoncrawl.org/faq/)",
+    "Mozilla/5.0 (Unknown; Linux x86_64) AppleWebKit/538.1 (KHTML, like Gecko) PhantomJS/2.1.1",
+    "Pingdom.com_bot_version_1.4_(http://www.pingdom.com/)",
+    "Mozilla/5.0+(compatible; UptimeRobot/2.0; http://www.uptimerobot.com/)",
+    f"{CHROME} Mobile Safari/537.36 Chrome-Lighthouse",
+    f"{CHROME} Safari/537.36 GTmetrix",
+)
+KNOWN_PEOPLE = (
+    *PEOPLE_AGENTS,
+    CHROME,
+    IPHONE,
+    "Mozilla/5.0 (Linux; Android 10; CUBOT NOTE 20) AppleWebKit/537.36 Chrome/117.0.0.0 Mobile",
+    f"{IPHONE} [FBAN/FBIOS;FBAV/430.0.0.23.113]",
+    f"{IPHONE} Twitter for iPhone/10.0",
+    f"{IPHONE} [Pinterest/iOS]",
+    f"{IPHONE} DuckDuckGo/7 Safari/605.1.15",
+    "Mozilla/5.0 (Macintosh) AppleWebKit/537.36 Chrome/117.0.0.0 Electron/26.2.1 Slack/4.35.121",
+    # What the vendor's server-side SDKs send their events with.
+    "Apache-HttpClient/4.5.13 (Java/11.0.20)",
+    "Go-http-client/1.1",
+    "Ruby",
+    "axios/1.5.0",
+    "node-fetch/1.0 (+https://github.com/bitinn/node-fetch)",
+    "okhttp/4.11.0",
+    "python-requests/2.31.0",
+    "GuzzleHttp/7",
+)
+
+
+def test_1_shipped_patterns() -> None:
+    """Bots that say so are found; phones, apps and the libraries of the vendor's SDKs are not."""
+
+    def flagged_by_default(user_agents: tuple[str | None, ...]) -> list[str | None]:
+        rows = [decision(number, user_agent=agent) for number, agent in enumerate(user_agents)]
+        return [r["user_agent"] for r in Twin(rows, []).decisions if r["is_bot"]]
+
+    assert flagged_by_default(KNOWN_BOTS) == list(KNOWN_BOTS)
+    assert flagged_by_default(KNOWN_PEOPLE) == []
+
+
+def rapid(*times: datetime | None, limit: int, **columns: Any) -> set[str | None]:
+    """Reasons of the events at these times, in turns conversions and decisions of a visitor."""
+    decisions = [decision(n, at, **columns) for n, at in enumerate(times) if n % 2]
+    conversions = [conversion(n, at, **columns) for n, at in enumerate(times) if n % 2 == 0]
+    twin = Twin(decisions, conversions, bot_events_per_minute=limit)
+    return {r["bot_reason"] for r in twin.decisions + twin.conversions}
+
+
+def test_1_rate() -> None:
+    """More than the limit within one minute of the clock; then all of the visitor's events."""
+    last = NOON + MINUTE - MS
+    assert rapid(NOON, last, limit=1) == {"rate"}
+    assert rapid(NOON, last, limit=2) == {None}
+    assert rapid(NOON, NOON, NOON, NOON, limit=3) == {"rate"}
+    assert rapid(NOON, NOON, NOON, NOON, limit=0) == {None}
+    # A minute's time apart at most, but of two minutes of the clock.
+    assert rapid(last, last + MS, limit=1) == {None}
+    assert rapid(NOON, NOON, NOON + 9 * DAY, None, limit=1) == {"rate"}
+    assert rapid(None, None, None, limit=1) == {None}
+    assert rapid(NOON, None, limit=1) == {None}
+    for nobody in (None, ""):
+        assert rapid(NOON, NOON, limit=1, visitor_id=nobody) == {None}
+    # Copies are one event, and so are those of others other visitors' own.
+    copies = [decision(0), decision(1, uuid="U00"), decision(2, visitor_id="w")]
+    found = Twin(copies, [], bot_events_per_minute=1).decisions
+    assert [r["bot_reason"] for r in found] == [None, None]
+
+
+def test_1_first_reason() -> None:
+    """The attribute goes before the user agent, and that before the rate; each event by itself."""
+    rows = [
+        decision(0, attributes=flagged(), user_agent="a"),
+        decision(1, user_agent="a"),
+        decision(2),
+    ]
+    options: dict[str, Any] = {"bot_user_agents": ["a"], "bot_events_per_minute": 2}
+    found = Twin(rows, [], **options).decisions
+    assert [r["bot_reason"] for r in found] == ["attribute", "user_agent", "rate"]
+    assert [r["is_bot"] for r in found] == [True] * 3
+    found = Twin(rows, [], bot_user_agents=["a"]).decisions
+    assert [r["bot_reason"] for r in found] == ["attribute", "user_agent", None]
+    assert [r["is_bot"] for r in found] == [True, True, False]
 
 
 def test_2_half_an_hour() -> None:
@@ -405,6 +545,28 @@ def test_3_status_order() -> None:
     assert exposure([others[0], decision(3, NOON + HOUR, "")], [])[:4] == (
         "valid", "decision", "2", 1,
     )  # fmt: skip
+
+
+def test_3_bot_reason() -> None:
+    """The first of the reasons among the counted evidence, whichever event has it."""
+    options: dict[str, Any] = {"bot_user_agents": ["a"], "bot_events_per_minute": 2}
+    plain = [decision(0), decision(1), decision(2)]
+    by_agent = conversion(3, experiments=[element()], user_agent="a")
+    by_attribute = decision(4, NOON + HOUR, attributes=flagged())
+
+    def reason(decisions: list[Row], conversions: list[Row]) -> tuple[str | None, bool, str]:
+        found = only(Twin(decisions, conversions, **options).exposures)
+        return found["bot_reason"], found["is_bot"], found["exposure_status"]
+
+    assert reason(plain[:2], []) == (None, False, "valid")
+    assert reason(plain, []) == ("rate", True, "bot")
+    assert reason(plain, [by_agent]) == ("user_agent", True, "bot")
+    assert reason([*plain, by_attribute], [by_agent]) == ("attribute", True, "bot")
+    # Put aside with the holdback evidence; a conversion that names no experiment is no evidence.
+    held_back = by_attribute | {"is_holdback": True}
+    assert reason([plain[0], held_back], []) == (None, False, "valid")
+    assert reason([held_back], []) == ("attribute", True, "holdback")
+    assert reason([plain[0]], [by_agent | {"experiments": []}]) == (None, False, "valid")
 
 
 def test_3_no_evidence() -> None:
@@ -949,6 +1111,9 @@ ALL_OPTIONS: tuple[dict[str, Any], ...] = (
     {"attribution_window_hours": 24},
     {"attribution_window_hours": 0.5},
     {"attribution": "vendor", "visitor_counting": "web", "crossovers": "exclude"},
+    {"bot_events_per_minute": BURST_LIMIT},
+    {"bot_user_agents": ()},
+    {"bot_user_agents": SPECIAL_PATTERNS},
 )
 
 
@@ -980,6 +1145,8 @@ def visible_situations(state: State) -> Iterator[str]:
             for name in ("session_id", "campaign_id", "experiment_id", "variation_id"):
                 if name in found and found[name] in (None, ""):
                     yield f"{name} {found[name]!r}"
+            if found["user_agent"] in (*BOT_AGENTS, *PEOPLE_AGENTS):
+                yield f"user agent {found['user_agent']}"
             if found["uuid"]:
                 copies[found["uuid"].lower()].append(found)
             times = found["process_timestamp"], found["timestamp"]
@@ -1132,6 +1299,7 @@ def counted_situations(twin: Twin) -> Iterator[str]:
         if None not in key[:3] and len(variations) > 1:
             yield "decisions tied up to the event id"
 
+    yield from bot_situations(twin)
     yield from exposure_order_situations(twin)
     for found in twin.events:
         if found["revenue_cents"] >= 2**63:
@@ -1164,6 +1332,50 @@ def counted_situations(twin: Twin) -> Iterator[str]:
         arms = EXPERIMENTS_POOL.get(found["experiment_id"], ())
         if arms and found["baseline_variation_id"] != min(arms):
             yield "baseline that is not the smallest text"
+
+
+def bot_situations(twin: Twin) -> Iterator[str]:
+    """Names of what decides whether a visitor is a bot by the rate, or by several rules at once."""
+    minutes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    times: dict[str, list[datetime | None]] = defaultdict(list)
+    of_nobody: Counter[str] = Counter()
+    for name in ("decisions", "conversions"):
+        for found in getattr(twin, name):
+            if found["visitor_id"] is None:
+                if found["occurred_at"] is not None:
+                    of_nobody[f"{found['occurred_at']:%F %H:%M}"] += 1
+                continue
+            times[found["visitor_id"]].append(found["occurred_at"])
+            if found["occurred_at"] is not None:
+                minutes[found["visitor_id"], f"{found['occurred_at']:%F %H:%M}"].append(name)
+    if max(of_nobody.values(), default=0) > BURST_LIMIT:
+        yield "too many events in a minute of nobody"
+    rapid: set[str] = set()
+    for (visitor_id, _), tables in minutes.items():
+        if len(tables) in (BURST_LIMIT, BURST_LIMIT + 1):
+            yield f"{len(tables)} events in a minute of the clock"
+        if len(tables) > BURST_LIMIT:
+            rapid.add(visitor_id)
+            if max(Counter(tables).values()) <= BURST_LIMIT:
+                yield "too many events in a minute of both tables only"
+    for visitor_id, of_visitor in times.items():
+        known = sorted(time for time in of_visitor if time is not None)
+        if visitor_id in rapid:
+            if None in of_visitor:
+                yield "too many events in a minute, and one without a time"
+            if known[-1] - known[0] > HOUR:
+                yield "too many events in a minute, and some at other times"
+        elif any(
+            after - before < MINUTE
+            for before, after in zip(known, known[BURST_LIMIT:], strict=False)
+        ):
+            yield "too many events in 60 seconds, of two minutes of the clock"
+    reasons: dict[str, set[str | None]] = defaultdict(set)
+    for found in twin.decisions + twin.conversions:
+        if found["visitor_id"] is not None:
+            reasons[found["visitor_id"]].add(found["bot_reason"])
+    for visitor_id, of_one in reasons.items():
+        yield f"visitor by {sorted(map(str, of_one))} and rate {visitor_id in rapid}"
 
 
 def exposure_order_situations(twin: Twin) -> Iterator[str]:
@@ -1342,6 +1554,23 @@ REQUIRED = [
     *(f"value {value}" for value in ABSURD_VALUES),
     *(f"bot flag {flag}" for flag in BOTS + NOT_BOTS),
     *(f"{name} of size {n}" for name in ("attributes", "tags") for n in (None, 0, 1, 2)),
+    *(f"user agent {agent}" for agent in BOT_AGENTS + PEOPLE_AGENTS),
+    *(f"{n} events in a minute of the clock" for n in (BURST_LIMIT, BURST_LIMIT + 1)),
+    "too many events in a minute of both tables only",
+    "too many events in a minute of nobody",
+    "too many events in a minute, and one without a time",
+    "too many events in a minute, and some at other times",
+    "too many events in 60 seconds, of two minutes of the clock",
+    *(
+        f"visitor by {reasons} and rate {is_rapid}"
+        for reasons in (
+            ["None"],
+            ["None", "attribute"],
+            ["None", "user_agent"],
+            ["None", "attribute", "user_agent"],
+        )
+        for is_rapid in (True, False)
+    ),
     # §2
     "tie",
     "gap of 0:29:59.999000",
@@ -1425,6 +1654,7 @@ REQUIRED = [
             "experiment_id",
             "is_holdback",
             "attributes",
+            "user_agent",
             "experiments",
             "event_name",
             "revenue",
@@ -1445,6 +1675,7 @@ REQUIRED = [
             "decision_count",
             "is_holdback",
             "is_bot",
+            "bot_reason",
             "session_key",
         )
     ),

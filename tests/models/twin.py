@@ -10,13 +10,15 @@ Section numbers (§) are those of docs/counting.md. The order of the returned ro
 compare them as sets of rows.
 """
 
+import csv
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from .metric_twin import (
@@ -53,6 +55,8 @@ BLANK_IS_NULL = (
 )
 """§1: the columns in which '' means NULL; the same names count inside `experiments`."""
 
+BOT_REASONS = ("attribute", "user_agent", "rate")
+"""§1: in this order, the first that holds is the reason."""
 BOT_KEY = "$opt_bot_filtering"
 TYPED_VALUE_MARK = "\ue000"
 ABSURD_VALUE = 1e300
@@ -67,9 +71,14 @@ class Event:
     visitor_id: str | None
     occurred_at: datetime | None
     processed_at: datetime | None
-    is_bot: bool
     row: Row
+    bot_reason: str | None = None
     session_key: str | None = None
+
+    @property
+    def is_bot(self) -> bool:
+        """§1: whether the event is flagged, for whichever reason."""
+        return self.bot_reason is not None
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,7 @@ class Exposure:
     variation_count: int
     decision_count: int
     is_holdback: bool
-    is_bot: bool
+    bot_reason: str | None
     session_key: str | None
     attributes: list[Row | None] | None
 
@@ -140,12 +149,20 @@ class Names:
 NO_NAMES = Names()
 
 
+def _shipped_patterns() -> list[str | None]:
+    """The patterns of the seed `bot_user_agents` as it stands in the project."""
+    seed = Path(__file__).parents[2] / "seeds" / "bot_user_agents.csv"
+    with seed.open(encoding="utf-8", newline="") as file:
+        return [row["pattern"] for row in csv.DictReader(file)]
+
+
 class Twin:
     """Every mart, from the landed rows alone.
 
     `decisions` and `conversions` hold one dict per landed row: the columns of the specification
     (a column that is missing is None) and `_export_date`, `_file_id`, `_file_row`. `seeds` and
-    `fetched` hold names; `metrics` and `metric_events` are the rows of those seeds as text.
+    `fetched` hold names; `metrics` and `metric_events` are the rows of those seeds as text;
+    `bot_user_agents` are the patterns of that seed, by default the shipped ones.
     `conversions_landed_until` is the newest landed day of conversions, which may have no rows; by
     default, the newest that has. The other keyword arguments are the project's variables of the
     same names.
@@ -160,6 +177,8 @@ class Twin:
         visitor_counting: str = "full_stack",
         crossovers: str = "first",
         attribution_window_hours: float = 0,
+        bot_events_per_minute: int = 0,
+        bot_user_agents: Iterable[str | None] | None = None,
         seeds: Names = NO_NAMES,
         fetched: Names = NO_NAMES,
         metrics: Sequence[Cells] = (),
@@ -188,6 +207,12 @@ class Twin:
         # §1: duplicates are searched for within one table; the same uuid in both is two events.
         self._decisions = _first_of_duplicates(decisions)
         self._conversions = _first_of_duplicates(conversions)
+        # §1: who sends too much in a minute is found over both tables together.
+        if bot_user_agents is None:
+            bot_user_agents = _shipped_patterns()
+        _set_bot_reasons(
+            self._decisions + self._conversions, list(bot_user_agents), bot_events_per_minute
+        )
         # §2: sessions are cut over both tables together.
         _set_session_keys(self._decisions + self._conversions)
 
@@ -209,6 +234,7 @@ class Twin:
                 "variation_id": event.row.get("variation_id"),
                 "is_holdback": bool(event.row.get("is_holdback")),
                 "is_bot": event.is_bot,
+                "bot_reason": event.bot_reason,
                 "user_ip": event.row.get("user_ip"),
                 "user_agent": event.row.get("user_agent"),
                 "referer": event.row.get("referer"),
@@ -240,6 +266,7 @@ class Twin:
                 "value": event.row.get("value"),
                 "quantity": event.row.get("quantity"),
                 "is_bot": event.is_bot,
+                "bot_reason": event.bot_reason,
                 "user_ip": event.row.get("user_ip"),
                 "user_agent": event.row.get("user_agent"),
                 "referer": event.row.get("referer"),
@@ -305,7 +332,8 @@ class Twin:
                 "variation_count": exposure.variation_count,
                 "decision_count": exposure.decision_count,
                 "is_holdback": exposure.is_holdback,
-                "is_bot": exposure.is_bot,
+                "is_bot": exposure.bot_reason is not None,
+                "bot_reason": exposure.bot_reason,
                 "session_key": exposure.session_key,
                 "attributes": exposure.attributes,
             }
@@ -946,7 +974,6 @@ def _first_of_duplicates(rows: Iterable[Row]) -> list[Event]:
                 visitor_id=visitor_id,
                 occurred_at=first.get("timestamp"),
                 processed_at=first.get("process_timestamp"),
-                is_bot=_is_bot(first.get("attributes")),
                 row=first,
             )
         )
@@ -1000,7 +1027,44 @@ def _greatest(values: Iterable[Any]) -> Any:
     return max((value for value in values if value is not None), default=None)
 
 
-def _is_bot(attributes: list[Row | None] | None) -> bool:
+def _set_bot_reasons(
+    events: list[Event], patterns: list[str | None], events_per_minute: int
+) -> None:
+    """§1: say of each event whether, and why, it is a bot's."""
+    rapid_visitors = _rapid_visitors(events, events_per_minute)
+    for event in events:
+        if _is_flagged(event.row.get("attributes")):
+            event.bot_reason = "attribute"
+        elif _contains_any(event.row.get("user_agent"), patterns):
+            event.bot_reason = "user_agent"
+        elif event.visitor_id in rapid_visitors:
+            event.bot_reason = "rate"
+
+
+def _contains_any(user_agent: str | None, patterns: list[str | None]) -> bool:
+    """§1: whether any pattern that is not blank is in the user agent, in capitals or not."""
+    text = (user_agent or "").lower()
+    for pattern in patterns:
+        if pattern is None or pattern.strip(" ") in ("", "None"):
+            continue
+        if pattern.lower() in text:
+            return True
+    return False
+
+
+def _rapid_visitors(events: list[Event], events_per_minute: int) -> set[str]:
+    """§1: visitors with more events than that in one minute of the clock; nobody where it is 0."""
+    if events_per_minute == 0:
+        return set()
+    minutes: Counter[tuple[str, datetime]] = Counter()
+    for event in events:
+        if event.visitor_id is not None and event.occurred_at is not None:
+            minute = event.occurred_at.replace(second=0, microsecond=0)
+            minutes[event.visitor_id, minute] += 1
+    return {visitor_id for (visitor_id, _), count in minutes.items() if count > events_per_minute}
+
+
+def _is_flagged(attributes: list[Row | None] | None) -> bool:
     """§1: whether the vendor's bot flag is among the attributes and says true."""
     for attribute in attributes or []:
         if attribute is None:
@@ -1081,11 +1145,12 @@ def _exposure(experiment_id: str, visitor_id: str, evidence: list[Evidence]) -> 
         ),
     )
     variation_count = len({item.variation_id for item in counted if item.variation_id is not None})
-    is_bot = any(item.event.is_bot for item in counted)
+    reasons = {item.event.bot_reason for item in counted}
+    bot_reason = next((reason for reason in BOT_REASONS if reason in reasons), None)
 
     if is_holdback:
         status = "holdback"
-    elif is_bot:
+    elif bot_reason is not None:
         status = "bot"
     elif first.variation_id is None:
         status = "no_variation"
@@ -1106,7 +1171,7 @@ def _exposure(experiment_id: str, visitor_id: str, evidence: list[Evidence]) -> 
         variation_count=variation_count,
         decision_count=len(decisions),
         is_holdback=is_holdback,
-        is_bot=is_bot,
+        bot_reason=bot_reason,
         session_key=first.event.session_key,
         attributes=first.event.row.get("attributes"),
     )

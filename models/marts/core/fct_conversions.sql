@@ -10,40 +10,58 @@ sessionized as (
     {{ optimizely_e3.rows_to_rebuild(ref('int_events_sessionized')) }}
 ),
 
+bot_user_agents as (
+    {{ optimizely_e3.bot_user_agents(ref('stg_optimizely__conversions')) }}
+),
+
 -- The join drops duplicates: they have no row in sessionized.
-final as (
+flagged as (
     select
-        conversions.event_id,
-        conversions.visitor_id,
-        {{ optimizely_e3.session_key('conversions.visitor_id', 'sessionized.session_started_at') }}
-            as session_key,
-        conversions.vendor_session_id,
-        conversions.account_id,
-        conversions.entity_id,
-        conversions.event_name,
-        conversions.event_type,
-        conversions.user_ip,
-        conversions.user_agent,
-        conversions.referer,
-        conversions.revision,
-        conversions.client_engine,
-        conversions.client_version,
-        conversions.experiments,
-        conversions.attributes,
-        conversions.tags,
-        conversions.properties,
-        conversions.revenue_cents,
-        conversions.value,
-        conversions.quantity,
-        {{ optimizely_e3.is_bot('conversions.attributes') }} as is_bot,
-        conversions.occurred_at,
-        conversions.processed_at,
-        conversions._export_date as export_date
+        conversions.*,
+        sessionized.session_started_at,
+        case
+            when {{ optimizely_e3.has_bot_attribute('conversions.attributes') }} then 'attribute'
+            when bot_user_agents.user_agent is not null then 'user_agent'
+            when sessionized.is_over_rate then 'rate'
+        end as bot_reason
     from conversions
     inner join sessionized
         on
             conversions._file_id = sessionized._file_id
             and conversions._file_row = sessionized._file_row
+    left join bot_user_agents on conversions.user_agent = bot_user_agents.user_agent
+),
+
+final as (
+    select
+        event_id,
+        visitor_id,
+        {{ optimizely_e3.session_key('visitor_id', 'session_started_at') }}
+            as session_key,
+        vendor_session_id,
+        account_id,
+        entity_id,
+        event_name,
+        event_type,
+        user_ip,
+        user_agent,
+        referer,
+        revision,
+        client_engine,
+        client_version,
+        experiments,
+        attributes,
+        tags,
+        properties,
+        revenue_cents,
+        value,
+        quantity,
+        bot_reason is not null as is_bot,
+        bot_reason,
+        occurred_at,
+        processed_at,
+        _export_date as export_date
+    from flagged
 )
 
 select * from final

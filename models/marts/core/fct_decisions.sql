@@ -10,35 +10,53 @@ sessionized as (
     {{ optimizely_e3.rows_to_rebuild(ref('int_events_sessionized')) }}
 ),
 
+bot_user_agents as (
+    {{ optimizely_e3.bot_user_agents(ref('stg_optimizely__decisions')) }}
+),
+
 -- The join drops duplicates: they have no row in sessionized.
-final as (
+flagged as (
     select
-        decisions.event_id,
-        decisions.visitor_id,
-        {{ optimizely_e3.session_key('decisions.visitor_id', 'sessionized.session_started_at') }}
-            as session_key,
-        decisions.vendor_session_id,
-        decisions.account_id,
-        decisions.campaign_id,
-        decisions.experiment_id,
-        decisions.variation_id,
-        decisions.user_ip,
-        decisions.user_agent,
-        decisions.referer,
-        decisions.revision,
-        decisions.client_engine,
-        decisions.client_version,
-        decisions.attributes,
-        decisions.is_holdback,
-        {{ optimizely_e3.is_bot('decisions.attributes') }} as is_bot,
-        decisions.occurred_at,
-        decisions.processed_at,
-        decisions._export_date as export_date
+        decisions.*,
+        sessionized.session_started_at,
+        case
+            when {{ optimizely_e3.has_bot_attribute('decisions.attributes') }} then 'attribute'
+            when bot_user_agents.user_agent is not null then 'user_agent'
+            when sessionized.is_over_rate then 'rate'
+        end as bot_reason
     from decisions
     inner join sessionized
         on
             decisions._file_id = sessionized._file_id
             and decisions._file_row = sessionized._file_row
+    left join bot_user_agents on decisions.user_agent = bot_user_agents.user_agent
+),
+
+final as (
+    select
+        event_id,
+        visitor_id,
+        {{ optimizely_e3.session_key('visitor_id', 'session_started_at') }}
+            as session_key,
+        vendor_session_id,
+        account_id,
+        campaign_id,
+        experiment_id,
+        variation_id,
+        user_ip,
+        user_agent,
+        referer,
+        revision,
+        client_engine,
+        client_version,
+        attributes,
+        is_holdback,
+        bot_reason is not null as is_bot,
+        bot_reason,
+        occurred_at,
+        processed_at,
+        _export_date as export_date
+    from flagged
 )
 
 select * from final

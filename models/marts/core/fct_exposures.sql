@@ -24,7 +24,7 @@ evidence as (
         true as is_decision,
         session_key,
         is_holdback,
-        is_bot,
+        bot_reason,
         occurred_at,
         processed_at
     from decisions
@@ -39,7 +39,7 @@ evidence as (
         false as is_decision,
         session_key,
         is_holdback,
-        is_bot,
+        bot_reason,
         occurred_at,
         processed_at
     from attributions
@@ -80,7 +80,11 @@ exposures as (
         bool_or(is_decision) as has_decision,
         bool_or(not is_decision) as has_attribution,
         bool_or(is_holdback) as is_holdback,
-        bool_or(is_bot) as is_bot,
+        case
+            when bool_or(bot_reason = 'attribute') then 'attribute'
+            when bool_or(bot_reason = 'user_agent') then 'user_agent'
+            when bool_or(bot_reason = 'rate') then 'rate'
+        end as bot_reason,
         count(distinct variation_id) as variation_count,
         cast(count_if(is_decision) as bigint) as decision_count
     from ranked_evidence
@@ -127,7 +131,7 @@ final as (
         end as exposure_source,
         case
             when exposures.is_holdback then 'holdback'
-            when exposures.is_bot then 'bot'
+            when exposures.bot_reason is not null then 'bot'
             when exposures.variation_id is null then 'no_variation'
             when exposures.variation_count > 1 then 'crossover'
             else 'valid'
@@ -136,7 +140,8 @@ final as (
         exposures.variation_count,
         exposures.decision_count,
         exposures.is_holdback,
-        exposures.is_bot,
+        exposures.bot_reason is not null as is_bot,
+        exposures.bot_reason,
         exposures.exposed_at
     from exposures
     inner join exposing_events
