@@ -878,18 +878,18 @@ def test_metrics() -> None:
     ]
     matches = [match(), match("never") | {"metric_name": "never"}]
     twin = Twin([decision(0)], [conversion(1)], metrics=rows, metric_events=matches)
-    names = ("metric_type", "value", "direction", "role", "is_automatic", "is_declared")
+    names = ("metric_type", "measure", "direction", "role", "metric_origin")
     assert {(r["metric_name"], *(r[name] for name in names)) for r in twin.metrics} == {
-        ("buy: unique conversions", "conversion", None, "increase", None, True, False),
-        ("buy: total conversions", "count", "events", "increase", None, True, False),
-        ("buy: revenue", "sum", "revenue", "increase", None, True, False),
-        ("buy: value", "sum", "value", "increase", None, True, False),
-        ("m", "sum", "revenue", "decrease", "guardrail", False, True),
-        ("never", "conversion", None, "increase", "secondary", False, True),
+        ("buy: unique conversions", "conversion", None, "increase", None, "automatic"),
+        ("buy: total conversions", "count", "events", "increase", None, "automatic"),
+        ("buy: revenue", "sum", "revenue", "increase", None, "automatic"),
+        ("buy: value", "sum", "value", "increase", None, "automatic"),
+        ("m", "sum", "revenue", "decrease", "guardrail", "declared"),
+        ("never", "conversion", None, "increase", "secondary", "declared"),
     }
     assert {r["metric_name"] for r in twin.observations} == {
         "m",
-        *(r["metric_name"] for r in twin.metrics if r["is_automatic"]),
+        *(r["metric_name"] for r in twin.metrics if r["metric_origin"] == "automatic"),
     }
     twin = Twin([decision(0)], [conversion(1)], automatic_metrics=False)
     assert twin.metrics == twin.observations == twin.summary == twin.results == []
