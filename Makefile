@@ -1,5 +1,5 @@
 # `make demo`: from nothing to a table of results.  `make test`: everything that CI runs.
-# `make bench`: what a pull costs beside a bare insert, written into benchmarks/README.md.
+# `make bench`: what pulls and funnels cost beside their baselines, written into benchmarks/README.md.
 
 # The first Python that is new enough; `make PYTHON=/path/to/python` takes another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -24,6 +24,7 @@ test: lint
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.landing --write
+	@$(BIN)/python -m benchmarks.funnels --write
 
 lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .

