@@ -61,6 +61,12 @@ class Project:
         result = self.dbt("build", *kinds, *arguments, target=target)
         assert result.success, failures(result)
 
+    def compiled(self, selection: str, settings: dict[str, Any]) -> dict[str, str]:
+        """What dbt makes of the selected queries under these vars, by name."""
+        result = self.dbt("compile", "--select", selection, "--vars", str(settings))
+        assert result.success, failures(result)
+        return {node.node.name: node.node.compiled_code for node in _nodes(result)}
+
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of a query on the warehouse."""
         with open_warehouse(self.warehouse, read_only=True) as connection:
