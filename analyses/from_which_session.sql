@@ -59,21 +59,21 @@ numbered_sessions as (
 
 final as (
     select
-        conversions.experiment_id,
         conversions.visitor_id,
-        conversions.event_id,
-        conversions.variation_id,
         conversions.event_key,
-        conversions.exposure_session_key,
-        conversions.session_key as conversion_session_key,
+        conversions.variation_id,
         conversions.exposure_session_key = conversions.session_key as is_same_session,
         conversion_sessions.session_number - exposure_sessions.session_number as sessions_later,
         conversions.seconds_since_exposure,
-        conversions.revenue_cents,
-        exposure_sessions.started_at as exposure_session_started_at,
         conversions.exposed_at,
+        conversions.occurred_at,
+        exposure_sessions.started_at as exposure_session_started_at,
         conversion_sessions.started_at as conversion_session_started_at,
-        conversions.occurred_at
+        conversions.exposure_session_key,
+        conversions.session_key as conversion_session_key,
+        conversions.event_id,
+        conversions.revenue_cents,
+        conversions.experiment_id
     from conversions
     inner join numbered_sessions as exposure_sessions
         on conversions.exposure_session_key = exposure_sessions.session_key

@@ -66,15 +66,15 @@ final as (
         times.experiment_id,
         times.event_key,
         times.variation_id,
-        variations.variation_name,
         arms.visitors,
         times.converted_visitors,
+        times.median_seconds,
+        times.p90_seconds,
+        times.longest_seconds,
         times.converted_within_hour,
         times.converted_within_day,
         times.converted_within_week,
-        times.median_seconds,
-        times.p90_seconds,
-        times.longest_seconds
+        variations.variation_name
     from times
     inner join arms
         on

@@ -84,18 +84,18 @@ compared as (
 
 final as (
     select
-        experiment_id,
         metric_name,
-        {{ optimizely_e3.text_literal(segment) }} as segment_name,
         segment_value,
         variation_id,
-        baseline_variation_id,
         visitors,
+        (mean - baseline_mean) / nullif(baseline_mean, 0) as lift,
+        overall_lift,
         mean,
         baseline_mean,
         mean - baseline_mean as difference,
-        (mean - baseline_mean) / nullif(baseline_mean, 0) as lift,
-        overall_lift
+        baseline_variation_id,
+        {{ optimizely_e3.text_literal(segment) }} as segment_name,
+        experiment_id
     from compared
     where {{ optimizely_e3.is_asked_for('variation_id') }}
 )

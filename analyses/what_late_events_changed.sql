@@ -53,16 +53,16 @@ asked_for as (
 final as (
     select
         occurred_date,
-        event_kind,
         experiment_id,
         event_key,
         cast(count_if(is_on_time) as bigint) as events_on_time,
         count(*) as events,
+        max(export_date) as last_export_date,
         count(distinct case when is_on_time then visitor_id end) as visitors_on_time,
         count(distinct visitor_id) as visitors,
         coalesce(sum(case when is_on_time then cents end), 0) as revenue_cents_on_time,
         coalesce(sum(cents), 0) as revenue_cents,
-        max(export_date) as last_export_date
+        event_kind
     from asked_for
     group by occurred_date, event_kind, experiment_id, event_key
     having count_if(not is_on_time) > 0

@@ -43,19 +43,19 @@ losses as (
 
 final as (
     select
-        losses.experiment_id,
         losses.metric_name,
         losses.variation_id,
-        variations.variation_name,
-        losses.step,
         losses.step_name,
-        losses.previous_visitors,
-        losses.visitors,
         losses.lost_visitors,
         1 - losses.rate_of_previous as lost_share,
         losses.loss_rank = 1 as is_largest_loss,
+        losses.step,
+        losses.previous_visitors,
+        losses.visitors,
         losses.median_seconds,
-        losses.p90_seconds
+        losses.p90_seconds,
+        variations.variation_name,
+        losses.experiment_id
     from losses
     left join variations
         on

@@ -45,8 +45,8 @@ calendar as (
 
 final as (
     select
-        calendar.export_type,
         calendar.export_date,
+        calendar.export_type,
         case
             when days.export_date is null then 'missing'
             when not coalesce(days.is_complete, true) then 'landed in part'

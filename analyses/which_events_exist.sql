@@ -80,17 +80,17 @@ declared_metrics as (
 
 final as (
     select
-        events.event_key,
-        events.entity_id,
         events.event_name,
+        events.entity_id,
         events.event_type,
-        declared_metrics.declared_metrics,
-        tag_names.tag_names,
         events.conversion_count,
         events.visitor_count,
+        tag_names.tag_names,
+        declared_metrics.declared_metrics,
         events.revenue_cents,
         events.value,
         coalesce(quantities.quantity, 0) as quantity,
+        events.event_key,
         events.first_seen_at,
         events.last_seen_at
     from events

@@ -92,13 +92,13 @@ final as (
         suspects.visitor_id,
         suspects.is_flagged,
         suspects.is_suspicious,
+        suspects.largest_session_events,
+        coalesce(counted.counted_experiments, 0) as counted_experiments,
         traits.user_agent,
         traits.flagged_events,
         suspects.decision_count,
         suspects.conversion_count,
         suspects.session_count,
-        suspects.largest_session_events,
-        coalesce(counted.counted_experiments, 0) as counted_experiments,
         suspects.first_seen_at,
         suspects.last_seen_at
     from suspects

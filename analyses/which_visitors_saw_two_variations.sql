@@ -83,15 +83,15 @@ final as (
         exposures.visitor_id,
         exposures.variation_id,
         ranked_variations.variation_id as other_variation_id,
-        exposures.exposure_source,
-        exposures.exposure_status,
-        exposures.variation_count,
-        exposures.decision_count,
         {{ optimizely_e3.seconds_between(
             'exposures.exposed_at', 'ranked_variations.first_seen_at'
         ) }} as seconds_between,
         exposures.exposed_at,
-        ranked_variations.first_seen_at as other_seen_at
+        ranked_variations.first_seen_at as other_seen_at,
+        exposures.variation_count,
+        exposures.decision_count,
+        exposures.exposure_source,
+        exposures.exposure_status
     from exposures
     inner join ranked_variations
         on

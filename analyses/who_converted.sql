@@ -86,17 +86,17 @@ moments as (
 
 final as (
     select
-        observations.experiment_id,
-        observations.visitor_id,
         observations.metric_name,
+        observations.visitor_id,
         observations.variation_id,
-        variations.variation_name,
         observations.value,
-        observations.denominator,
-        observations.is_mature,
         exposures.exposed_at,
         moments.first_event_at,
-        moments.last_event_at
+        moments.last_event_at,
+        observations.denominator,
+        observations.is_mature,
+        variations.variation_name,
+        observations.experiment_id
     from observations
     inner join exposures
         on
