@@ -82,11 +82,11 @@ final as (
     select
         events.event_name,
         events.entity_id,
-        events.event_type,
         events.conversion_count,
         events.visitor_count,
         tag_names.tag_names,
         declared_metrics.declared_metrics,
+        events.event_type,
         events.revenue_cents,
         events.value,
         coalesce(quantities.quantity, 0) as quantity,

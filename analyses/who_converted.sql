@@ -2,8 +2,8 @@
 --
 -- One row per visitor × metric of one experiment, of visitors with something to observe: together
 -- they are the numerator in experiment_results. `first_event_at` and `last_event_at` are of the
--- visitor's counted conversions that are events of the metric, whatever its window and its tags;
--- NULL for metrics from models of your own.
+-- visitor's counted conversions that are events of the metric, whatever its window and its tags; of
+-- a funnel, when its first and its last step were reached. NULL for metrics of your own models.
 --
 -- Vars: `experiment_id` (without it, the experiment with the most visitors), `metric_name`,
 -- `variation_id`, `visitor_id` (all without them).
@@ -27,6 +27,10 @@ variations as (
 
 declared_events as (
     select * from {{ ref('stg_registry__metric_events') }}
+),
+
+funnel_steps as (
+    select * from {{ ref('fct_funnel_steps') }}
 ),
 
 counted_conversions as (
@@ -63,7 +67,14 @@ metric_conversions as (
                 when 'entity_id' then conversions.entity_id
                 else conversions.event_type
             end
-    where declared_events.clause <> 'none_of'
+    where declared_events.clause not in ('none_of', 'step')
+    union all
+    select
+        funnel_steps.visitor_id,
+        funnel_steps.metric_name,
+        funnel_steps.reached_at as occurred_at
+    from funnel_steps
+    inner join experiment on funnel_steps.experiment_id = experiment.experiment_id
     {%- for metric in optimizely_e3.automatic_metrics() %}
     union all
     select

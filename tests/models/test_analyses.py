@@ -377,6 +377,39 @@ def test_who_converted(demo: Built, facts: Facts) -> None:
     assert found == expected
 
 
+def test_a_funnel_is_converted_with_its_last_step(demo: Built, facts: Facts) -> None:
+    found = {
+        row["visitor_id"]: (row["first_event_at"], row["last_event_at"])
+        for row in demo.answer("who_converted")
+        if row["metric_name"] == "checkout"
+    }
+    expected = {}
+    for key in facts.exposures:
+        moments = checkout_steps(facts, key)
+        if key[0] == facts.largest_experiment and len(moments) == len(CHECKOUT):
+            expected[key[1]] = (moments[0], moments[-1])
+    assert found == expected
+
+
+CHECKOUT = ("product_viewed", "add_to_cart", "checkout: started", "purchase")
+
+
+def checkout_steps(facts: Facts, key: Key) -> list[datetime]:
+    """When a visitor reached the steps of the funnel `checkout`.
+
+    It is made of different events and has no limit: for each step, the next event in time will do.
+    """
+    moments: list[datetime] = []
+    for event in CHECKOUT:
+        since = moments[-1] if moments else facts.exposures[key]["exposed_at"]
+        times = [row["occurred_at"] for row in facts.conversions_of[key].get(event, [])]
+        times = [time for time in times if time >= since]
+        if not times:
+            break
+        moments.append(min(times))
+    return moments
+
+
 def test_who_converted_is_the_numerator_of_every_metric(demo: Built, project: Project) -> None:
     totals: Counter[tuple[str, str]] = Counter()
     for row in demo.answer("who_converted"):
@@ -527,18 +560,9 @@ def test_which_visitors_saw_two_variations(demo: Built, sample: Built, facts: Fa
 
 
 def test_where_do_funnels_lose_visitors(demo: Built, facts: Facts) -> None:
-    """A funnel of different events without a limit: for each step, the next one in time will do."""
-    steps = ("product_viewed", "add_to_cart", "checkout: started", "purchase")
     reached: Counter[tuple[str, str, int]] = Counter()
     for key, exposure in facts.exposures.items():
-        moment = exposure["exposed_at"]
-        reached[key[0], exposure["variation_id"], 0] += 1
-        for step, event in enumerate(steps, start=1):
-            times = [row["occurred_at"] for row in facts.conversions_of[key].get(event, [])]
-            times = [time for time in times if time >= moment]
-            if not times:
-                break
-            moment = min(times)
+        for step in range(len(checkout_steps(facts, key)) + 1):
             reached[key[0], exposure["variation_id"], step] += 1
     found = [
         row
@@ -550,7 +574,7 @@ def test_where_do_funnels_lose_visitors(demo: Built, facts: Facts) -> None:
     for row in found:
         arm, step = (row["experiment_id"], row["variation_id"]), row["step"]
         before, now = reached[*arm, step - 1], reached[*arm, step]
-        assert row["step_name"] == steps[step - 1]
+        assert row["step_name"] == CHECKOUT[step - 1]
         assert (row["previous_visitors"], row["visitors"]) == (before, now)
         assert row["lost_visitors"] == before - now
         assert row["lost_share"] == pytest.approx((before - now) / before)
