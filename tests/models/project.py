@@ -25,11 +25,12 @@ class Project:
     """A warehouse in a folder of its own, and the project that builds in it.
 
     Target `incremental` builds in schema `main`, target `rebuild` in schema `rebuild` of the same
-    file, so that the two can be compared by one query.
+    file, so that the two can be compared by one query. `root` is another copy of the project.
     """
 
     folder: Path
     name: str = "warehouse.duckdb"
+    root: Path = ROOT
 
     @property
     def warehouse(self) -> Path:
@@ -44,11 +45,11 @@ class Project:
 
     def dbt(self, *arguments: str, target: str = "incremental") -> dbtRunnerResult:
         """Runs one dbt command."""
-        manifest = _manifest(target, self.name)
+        manifest = _manifest(target, self.name, self.root)
         os.environ["OPTIMIZELY_E3_WAREHOUSE"] = str(self.warehouse)
         try:
             return dbtRunner(manifest=manifest).invoke(
-                [*arguments, *_flags(target), "--no-write-json"]
+                [*arguments, *_flags(target, self.root), "--no-write-json"]
             )
         finally:
             # dbt would keep the file open, and locked, until this process ends.
@@ -98,19 +99,19 @@ def _nodes(result: dbtRunnerResult) -> list[Any]:
     return list(getattr(result.result, "results", []))
 
 
-def _flags(target: str) -> list[str]:
-    work = ROOT / "target" / "tests" / f"{os.getpid()}-{target}"
+def _flags(target: str, root: Path) -> list[str]:
+    work = root / "target" / "tests" / f"{os.getpid()}-{target}"
     work.mkdir(parents=True, exist_ok=True)
     profiles = ROOT / "tests" / "profiles"
-    folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": ROOT}
+    folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": root}
     flags = [f"--{name}={folder}" for name, folder in folders.items()]
     return [*flags, f"--target={target}", "--quiet", "--log-level-file=none"]
 
 
 @cache
-def _manifest(target: str, name: str) -> Any:
+def _manifest(target: str, name: str, root: Path) -> Any:
     """The parsed project; the warehouse's name is in it, for it names the database."""
     os.environ["OPTIMIZELY_E3_WAREHOUSE"] = name
-    result = dbtRunner().invoke(["parse", *_flags(target)])
+    result = dbtRunner().invoke(["parse", *_flags(target, root)])
     assert result.success, failures(result)
     return result.result
