@@ -30,7 +30,7 @@ lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/sqlfluff lint --processes $(WORKERS) models tests/dialects tests/quality tests/spec
+	@$(BIN)/sqlfluff lint --processes $(WORKERS) models analyses tests/dialects tests/quality tests/spec
 
 format: $(VENV)/installed-dev
 	@$(BIN)/ruff check --fix .

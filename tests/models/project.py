@@ -39,11 +39,12 @@ class Project:
     """A warehouse in a folder of its own, and the project that builds in it.
 
     Target `incremental` builds in schema `main`, target `rebuild` in schema `rebuild` of the same
-    file, so that the two can be compared by one query.
+    file, so that the two can be compared by one query. `root` is another copy of the project.
     """
 
     folder: Path
     name: str = "warehouse.duckdb"
+    root: Path = ROOT
 
     @property
     def warehouse(self) -> Path:
@@ -58,11 +59,11 @@ class Project:
 
     def dbt(self, *arguments: str, target: str = "incremental") -> dbtRunnerResult:
         """Runs one dbt command."""
-        manifest = parsed_project(target, self.name)
+        manifest = parsed_project(target, self.name, self.root)
         os.environ["OPTIMIZELY_E3_WAREHOUSE"] = str(self.warehouse)
         try:
             return dbtRunner(manifest=manifest).invoke(
-                [*arguments, *_flags(target), "--no-write-json"]
+                [*arguments, *_flags(target, self.root), "--no-write-json"]
             )
         finally:
             # dbt would keep the file open, and locked, until this process ends.
@@ -90,6 +91,12 @@ class Project:
         with open_warehouse(self.warehouse) as connection:
             for schema in schemas:
                 declare(connection, metrics, metric_events, schema)
+
+    def compiled(self, selection: str, settings: dict[str, Any]) -> dict[str, str]:
+        """What dbt makes of the selected queries under these vars, by name."""
+        result = self.dbt("compile", "--select", selection, "--vars", str(settings))
+        assert result.success, failures(result)
+        return {node.node.name: node.node.compiled_code for node in _nodes(result)}
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of a query on the warehouse."""
@@ -142,19 +149,19 @@ def _nodes(result: dbtRunnerResult) -> list[Any]:
     return list(getattr(result.result, "results", []))
 
 
-def _flags(target: str) -> list[str]:
-    work = ROOT / "target" / "tests" / f"{os.getpid()}-{target}"
+def _flags(target: str, root: Path) -> list[str]:
+    work = root / "target" / "tests" / f"{os.getpid()}-{target}"
     work.mkdir(parents=True, exist_ok=True)
     profiles = ROOT / "tests" / "profiles"
-    folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": ROOT}
+    folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": root}
     flags = [f"--{name}={folder}" for name, folder in folders.items()]
     return [*flags, f"--target={target}", "--quiet", "--log-level-file=none"]
 
 
 @cache
-def parsed_project(target: str, name: str = "warehouse.duckdb") -> Any:
+def parsed_project(target: str, name: str = "warehouse.duckdb", root: Path = ROOT) -> Any:
     """The parsed project; the warehouse's name is in it, for it names the database."""
     os.environ["OPTIMIZELY_E3_WAREHOUSE"] = name
-    result = dbtRunner().invoke(["parse", *_flags(target)])
+    result = dbtRunner().invoke(["parse", *_flags(target, root)])
     assert result.success, failures(result)
     return result.result
