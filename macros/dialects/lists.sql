@@ -1,3 +1,12 @@
+{# A list of values, each written in SQL. #}
+{% macro list_of(values) %}
+    {{- adapter.dispatch('list_of', 'optimizely_e3')(values) -}}
+{% endmacro %}
+
+{% macro default__list_of(values) %}[{{ values | join(', ') }}]{% endmacro %}
+
+{% macro spark__list_of(values) %}array({{ values | join(', ') }}){% endmacro %}
+
 {#
     Whether any element of a list satisfies a condition; NULL for a NULL list.
     `condition` speaks of the element as `element`.

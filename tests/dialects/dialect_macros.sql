@@ -48,6 +48,14 @@ checks as (
     ) as letters
     union all
     select
+        'list_of' as macro_name,
+        count(*) = 2 and min(letter) = 'a' and max(letter) = 'b' as is_right
+    from (
+        select {{ optimizely_e3.each_element(optimizely_e3.list_of(["'a'", "'b'"])) }} as letter
+        from examples
+    ) as letters
+    union all
+    select
         'first_element' as macro_name,
         {{ optimizely_e3.first_element("split('a,b,c', ',')", "element > 'a'") }} = 'b'
         and {{ optimizely_e3.first_element("split('a,b', ',')", "element > 'b'") }} is null
