@@ -23,6 +23,19 @@
     exists({{ list }}, element -> {{ condition }})
 {%- endmacro %}
 
+{# How many elements of a list satisfy a condition, which speaks of the element as `element`. #}
+{% macro count_elements(list, condition) %}
+    {{- adapter.dispatch('count_elements', 'optimizely_e3')(list, condition) -}}
+{% endmacro %}
+
+{% macro default__count_elements(list, condition) %}
+    len(list_filter({{ list }}, lambda element: {{ condition }}))
+{%- endmacro %}
+
+{% macro spark__count_elements(list, condition) %}
+    size(filter({{ list }}, element -> {{ condition }}))
+{%- endmacro %}
+
 {#
     In a select list: one row for each element of a list column; a row without elements falls out.
     Not a lateral join: DuckDB carries every column of the row through one, and takes ten times as

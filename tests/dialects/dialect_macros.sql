@@ -34,6 +34,17 @@ checks as (
     from examples
     union all
     select
+        'count_elements' as macro_name,
+        {{ optimizely_e3.count_elements("split('a,b,c', ',')", "element > 'a'") }} = 2 as is_right
+    from examples
+    union all
+    select
+        'is_computed_once' as macro_name,
+        count(*) = 1 as is_right
+    from examples
+    where {{ optimizely_e3.is_computed_once() }}
+    union all
+    select
         'attribute_text' as macro_name,
         {{ optimizely_e3.attribute_text("'\ue000true'") }} = 'true'
         and {{ optimizely_e3.attribute_text("'true'") }} = 'true' as is_right
