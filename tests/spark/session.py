@@ -69,27 +69,30 @@ class SparkProject:
     session: Any
     folder: Path
 
-    def copy(self, warehouse: Path, *schemas: str) -> None:
-        """Makes Spark tables of all tables of some schemas of a DuckDB file."""
+    def land(self, warehouse: Path) -> None:
+        """Makes tables of all that the loader landed in a DuckDB file."""
         with open_warehouse(warehouse, read_only=True) as connection:
-            names = connection.execute(
+            tables = connection.execute(
                 "select schema_name, table_name from duckdb_tables() where schema_name in ?",
-                [schemas],
+                [LANDED],
             ).fetchall()
-            for schema, name in names:
-                rows = connection.sql(f"from {schema}.{name}").to_arrow_table()
-                self._create_table(schema, name, with_zone(rows))
+        for schema, name in tables:
+            self.copy(warehouse, f"{schema}.{name}", schema)
 
-    def _create_table(self, schema: str, name: str, rows: pa.Table) -> None:
-        folder = self.folder / "copies" / schema / name
+    def copy(self, warehouse: Path, table: str, schema: str) -> None:
+        """Makes a table of one of a DuckDB file: Parquet, and its columns by name and type."""
+        with open_warehouse(warehouse, read_only=True) as connection:
+            rows = with_zone(connection.sql(f"from {table}").to_arrow_table())
+        name = f"{schema}.{table.rpartition('.')[2]}"
+        folder = self.folder / "copies" / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         pq.write_table(rows, folder / "part.parquet")
         columns = ", ".join(f"`{field.name}` {spark_type(field.type)}" for field in rows.schema)
         for statement in (
             f"create database if not exists {schema}",
-            f"drop table if exists {schema}.{name}",
-            f"create table {schema}.{name} ({columns}) using parquet location '{folder}'",
+            f"drop table if exists {name}",
+            f"create table {name} ({columns}) using parquet location '{folder}'",
         ):
             self.session.sql(statement)
 
