@@ -1,4 +1,5 @@
 # `make demo`: from nothing to a table of results.  `make test`: everything that CI runs.
+# `make test-spark`: the same numbers on Spark, which needs Java 17 or newer.
 # `make bench`: what pulls and funnels cost beside their baselines, written into benchmarks/README.md.
 
 # The first Python that is new enough; `make PYTHON=/path/to/python` takes another.
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS := 2
 
-.PHONY: demo test bench lint format docs clean
+.PHONY: demo test test-spark bench lint format docs clean
 
 demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader demo demo-export
@@ -21,6 +22,9 @@ demo: $(VENV)/installed profiles.yml
 
 test: lint
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST)
+
+test-spark: $(VENV)/installed-spark
+	@$(BIN)/python -m pytest tests/spark $(PYTEST)
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.landing --write
@@ -59,3 +63,8 @@ $(VENV)/installed-dev: $(VENV)/python pyproject.toml constraints.txt
 	@echo "installing the tests' tools …"
 	@$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-spark: $(VENV)/installed-dev
+	@echo "installing Spark …"
+	@$(PIP) --editable '.[dev,spark]'
+	@touch $@ $(VENV)/installed-dev $(VENV)/installed

@@ -1,3 +1,12 @@
+{# A list of values, each written in SQL. #}
+{% macro list_of(values) %}
+    {{- adapter.dispatch('list_of', 'optimizely_e3')(values) -}}
+{% endmacro %}
+
+{% macro default__list_of(values) %}[{{ values | join(', ') }}]{% endmacro %}
+
+{% macro spark__list_of(values) %}array({{ values | join(', ') }}){% endmacro %}
+
 {#
     Whether any element of a list satisfies a condition; NULL for a NULL list.
     `condition` speaks of the element as `element`.
@@ -12,6 +21,19 @@
 
 {% macro spark__any_element(list, condition) %}
     exists({{ list }}, element -> {{ condition }})
+{%- endmacro %}
+
+{# How many elements of a list satisfy a condition, which speaks of the element as `element`. #}
+{% macro count_elements(list, condition) %}
+    {{- adapter.dispatch('count_elements', 'optimizely_e3')(list, condition) -}}
+{% endmacro %}
+
+{% macro default__count_elements(list, condition) %}
+    len(list_filter({{ list }}, lambda element: {{ condition }}))
+{%- endmacro %}
+
+{% macro spark__count_elements(list, condition) %}
+    size(filter({{ list }}, element -> {{ condition }}))
 {%- endmacro %}
 
 {#

@@ -32,6 +32,7 @@ crowded_instants as (
         group by metric_number, visitor_id, followed_for, occurred_at, event_id
         having count(*) > 1
     ) as events_at_several_steps
+    where {{ optimizely_e3.is_computed_once() }}
 ),
 
 crowded_events as (
@@ -61,24 +62,19 @@ crowds as (
         followed_for,
         occurred_at,
         min(session_key) as session_key,
+        bit_or(step_set) as step_set,
         array_sort(array_agg(step_set)) as step_sets
     from crowded_events
     group by metric_number, visitor_id, followed_for, occurred_at
+    having {{ optimizely_e3.is_computed_once() }}
 ),
 
 different_crowds as (
     select
-        step_sets,
-        row_number() over (order by step_sets) as crowd_number
+        step_set,
+        step_sets
     from crowds
-    group by step_sets
-),
-
-crowd_members as (
-    select
-        crowd_number,
-        {{ optimizely_e3.each_element('step_sets') }} as step_set
-    from different_crowds
+    group by step_set, step_sets
 ),
 
 steps_of_funnels as (
@@ -101,58 +97,45 @@ sets_of_steps as (
     from (select {{ optimizely_e3.each_number_to(2 ** longest - 1) }} as step_set) as numbers
     inner join steps_of_funnels on (numbers.step_set & steps_of_funnels.step_bit) <> 0
     group by numbers.step_set
-),
-
-crowded_steps as (
+    union all
+    -- Where no set is short, a chain begins: at step 0.
     select
-        crowd_number,
-        bit_or(step_set) as step_set
-    from crowd_members
-    group by crowd_number
-),
-
--- A step that nothing matches is short of events by itself: no other set needs to hold it.
-sets_to_look_at as (
-    select
-        crowded_steps.crowd_number,
-        sets_of_steps.*
-    from crowded_steps
-    inner join sets_of_steps
-        on
-            (crowded_steps.step_set & sets_of_steps.step_set) = sets_of_steps.step_set
-            or sets_of_steps.step_count = 1
+        0 as step_set,
+        0 as lowest_step,
+        0 as highest_step,
+        0 as step_count
 ),
 
 short_sets as (
     select
-        sets_to_look_at.crowd_number,
-        sets_to_look_at.lowest_step,
-        sets_to_look_at.highest_step
-    from sets_to_look_at
-    inner join crowd_members on sets_to_look_at.crowd_number = crowd_members.crowd_number
-    group by
-        sets_to_look_at.crowd_number,
-        sets_to_look_at.step_set,
-        sets_to_look_at.lowest_step,
-        sets_to_look_at.highest_step,
-        sets_to_look_at.step_count
-    having
-        count_if((crowd_members.step_set & sets_to_look_at.step_set) <> 0)
-        < sets_to_look_at.step_count
+        different_crowds.step_sets,
+        different_crowds.step_set,
+        sets_of_steps.lowest_step,
+        sets_of_steps.highest_step
+    from different_crowds
+    inner join sets_of_steps
+        -- A step that nothing matches is short of events by itself: no other set needs to hold it.
+        on
+            (different_crowds.step_set & sets_of_steps.step_set) = sets_of_steps.step_set
+            or sets_of_steps.step_count = 1
+    where
+        sets_of_steps.step_count = 0
+        or {{ optimizely_e3.count_elements(
+            'different_crowds.step_sets', '(element & sets_of_steps.step_set) <> 0'
+        ) }} < sets_of_steps.step_count
 ),
 
 steps_of_crowds as (
     select
-        crowded_steps.crowd_number,
+        short_sets.step_sets,
         steps_of_funnels.step,
-        coalesce(max(short_sets.lowest_step), 0) as from_step
-    from crowded_steps
-    inner join steps_of_funnels on (crowded_steps.step_set & steps_of_funnels.step_bit) <> 0
-    left join short_sets
+        max(short_sets.lowest_step) as from_step
+    from short_sets
+    inner join steps_of_funnels
         on
-            crowded_steps.crowd_number = short_sets.crowd_number
+            (short_sets.step_set & steps_of_funnels.step_bit) <> 0
             and steps_of_funnels.step >= short_sets.highest_step
-    group by crowded_steps.crowd_number, steps_of_funnels.step
+    group by short_sets.step_sets, steps_of_funnels.step
 ),
 
 crowd_rows as (
@@ -165,7 +148,6 @@ crowd_rows as (
         steps_of_crowds.step,
         steps_of_crowds.from_step
     from crowds
-    inner join different_crowds on crowds.step_sets = different_crowds.step_sets
-    inner join steps_of_crowds on different_crowds.crowd_number = steps_of_crowds.crowd_number
+    inner join steps_of_crowds on crowds.step_sets = steps_of_crowds.step_sets
 )
 {%- endmacro %}

@@ -134,3 +134,12 @@
     {%- endfor -%}
     {{- return(rules) -}}
 {% endmacro %}
+
+{% macro broken_rules(rules) %}
+    {#- SQL of what is said about a row by each rule; NULL where the row keeps to it. -#}
+    {%- set said = [] -%}
+    {%- for condition, mistake in rules -%}
+        {%- do said.append('case when ' ~ condition ~ ' then ' ~ mistake ~ ' end') -%}
+    {%- endfor -%}
+    {{- return(said) -}}
+{% endmacro %}

@@ -26,6 +26,7 @@ kinds_of_event as (
         ) as kind_number
     from ({{ events }}) as events
     group by events.event_name, events.entity_id, events.event_type
+    having {{ optimizely_e3.is_computed_once() }}
 ),
 
 matching_kinds as (

@@ -1,27 +1,25 @@
 with
 
+-- Not unions of single rows: the code that Spark 4.3 generates for a union breaks where it is
+-- joined in results_reconciliation.
 visitor_countings as (
-    select 'full_stack' as visitor_counting
-    union all
-    select 'web' as visitor_counting
+    select listed.visitor_counting
+    from (values ('full_stack'), ('web')) as listed (visitor_counting)
 ),
 
 crossovers as (
-    select 'first' as crossovers
-    union all
-    select 'exclude' as crossovers
+    select listed.crossovers
+    from (values ('first'), ('exclude')) as listed (crossovers)
 ),
 
 attributions as (
-    select 'derived' as attribution
-    union all
-    select 'vendor' as attribution
+    select listed.attribution
+    from (values ('derived'), ('vendor')) as listed (attribution)
 ),
 
 bots as (
-    select 'excluded' as bots
-    union all
-    select 'included' as bots
+    select listed.bots
+    from (values ('excluded'), ('included')) as listed (bots)
 ),
 
 final as (

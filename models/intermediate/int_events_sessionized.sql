@@ -124,6 +124,7 @@ separated as (
             range between unbounded preceding and current row
         ) as visit_started_at
     from timed
+    where {{ optimizely_e3.is_computed_once() }}
 ),
 
 -- Visits longer than 24 hours are cut, each session starting at the first event past the 24 hours
@@ -147,6 +148,7 @@ overlong_instants as (
         on
             separated.visitor_id = overlong_visits.visitor_id
             and separated.visit_started_at = overlong_visits.visit_started_at
+    where {{ optimizely_e3.is_computed_once() }}
 ),
 
 walks as (

@@ -95,25 +95,32 @@ primaries as (
     where role = 'primary'
 ),
 
-mistakes as (
-    {%- for condition, mistake in optimizely_e3.rules_of_metrics() %}
+-- All rules of a row at once: a select for each of them would be dozens to plan.
+broken_rules as (
     select
         'metrics.csv' as seed,
         metric_name,
-        {{ mistake }} as mistake
+        {{ optimizely_e3.each_element(
+            optimizely_e3.list_of(optimizely_e3.broken_rules(optimizely_e3.rules_of_metrics()))
+        ) }} as mistake
     from metrics
-    where {{ condition }}
     union all
-    {%- endfor %}
-    {%- for condition, mistake in optimizely_e3.rules_of_metric_events() %}
     select
         'metric_events.csv' as seed,
         metric_name,
-        {{ mistake }} as mistake
+        {{ optimizely_e3.each_element(
+            optimizely_e3.list_of(
+                optimizely_e3.broken_rules(optimizely_e3.rules_of_metric_events())
+            )
+        ) }} as mistake
     from typed_events
-    where {{ condition }}
+),
+
+mistakes as (
+    select *
+    from broken_rules
+    where mistake is not null
     union all
-    {%- endfor %}
     select
         'metrics.csv' as seed,
         metric_name,

@@ -34,6 +34,17 @@ checks as (
     from examples
     union all
     select
+        'count_elements' as macro_name,
+        {{ optimizely_e3.count_elements("split('a,b,c', ',')", "element > 'a'") }} = 2 as is_right
+    from examples
+    union all
+    select
+        'is_computed_once' as macro_name,
+        count(*) = 1 as is_right
+    from examples
+    where {{ optimizely_e3.is_computed_once() }}
+    union all
+    select
         'attribute_text' as macro_name,
         {{ optimizely_e3.attribute_text("'\ue000true'") }} = 'true'
         and {{ optimizely_e3.attribute_text("'true'") }} = 'true' as is_right
@@ -44,6 +55,14 @@ checks as (
         count(*) = 2 and min(letter) = 'a' and max(letter) = 'b' as is_right
     from (
         select {{ optimizely_e3.each_element("split('a,b', ',')") }} as letter
+        from examples
+    ) as letters
+    union all
+    select
+        'list_of' as macro_name,
+        count(*) = 2 and min(letter) = 'a' and max(letter) = 'b' as is_right
+    from (
+        select {{ optimizely_e3.each_element(optimizely_e3.list_of(["'a'", "'b'"])) }} as letter
         from examples
     ) as letters
     union all

@@ -1,0 +1,47 @@
+"""Compares the rows of one table on two engines."""
+
+import math
+from typing import Any
+
+import pyarrow as pa
+
+PRECISION = 1e-12
+"""Doubles may differ by so much of themselves: sums depend on the order of their rows."""
+
+
+def differences(left: pa.Table, right: pa.Table) -> list[str]:
+    """The first few differences of two tables, as sentences; none where they hold the same rows."""
+    if left.column_names != right.column_names:
+        return [f"columns are {left.column_names} and {right.column_names}"]
+    if left.num_rows != right.num_rows:
+        return [f"there are {left.num_rows} rows and {right.num_rows}"]
+    pairs = zip(_in_order(left), _in_order(right), strict=True)
+    return [f"{one} is {other}" for one, other in pairs if not _is_same(one, other)][:3]
+
+
+def _in_order(table: pa.Table) -> list[tuple[Any, ...]]:
+    """Rows in an order that depends on doubles only where nothing else tells rows apart."""
+    columns = [
+        [_comparable(value, column.type) for value in column.to_pylist()]
+        for column in table.itercolumns()
+    ]
+    return sorted(zip(*columns, strict=True), key=_order)
+
+
+def _order(row: tuple[Any, ...]) -> tuple[str, list[float]]:
+    doubles = [value for value in row if isinstance(value, float)]
+    return repr([None if isinstance(value, float) else value for value in row]), doubles
+
+
+def _comparable(value: Any, arrow_type: pa.DataType) -> Any:
+    """The value, the same whichever engine it is from: a map has no order."""
+    return sorted(value) if value is not None and pa.types.is_map(arrow_type) else value
+
+
+def _is_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return all(
+        math.isclose(left, right, rel_tol=PRECISION)
+        if isinstance(left, float) and isinstance(right, float)
+        else left == right
+        for left, right in zip(one, other, strict=True)
+    )

@@ -1,0 +1,150 @@
+"""The dbt project on Spark, in this process: one session for all builds, and no server."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dbt.cli.main import dbtRunner, dbtRunnerResult
+
+from loader.landing.warehouse import open_warehouse
+from tests.models.project import ROOT
+
+LANDED = ("optimizely_raw", "optimizely_ledger")
+"""Schemas that the loader writes."""
+
+JVM_OPTIONS = (
+    # So many small queries: compiling them well costs more than running them.
+    "-XX:TieredStopAtLevel=1",
+    "-XX:ReservedCodeCacheSize=256m",
+    "-XX:+UseSerialGC",
+)
+SETTINGS = {
+    "spark.master": "local[2]",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "2g",
+    "spark.driver.extraJavaOptions": " ".join(JVM_OPTIONS),
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "2",
+    # dbt asks for Hive's catalog, and takes the session that is there: this one's is gone with it.
+    "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.session.timeZone": "UTC",
+}
+"""What the profile cannot set, because the session stands before dbt comes."""
+
+UTC = pa.timestamp("us", tz="UTC")
+SPARK_TYPES = {
+    pa.string(): "string",
+    pa.binary(): "binary",
+    pa.int32(): "int",
+    pa.int64(): "bigint",
+    pa.float64(): "double",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+    UTC: "timestamp",
+}
+
+
+def what_is_missing() -> str | None:
+    """What Spark needs and this machine lacks, as a sentence; None where it has all."""
+    if find_spec("pyspark") is None or find_spec("dbt.adapters.spark") is None:
+        return "pyspark or dbt-spark is not installed: make test-spark"
+    if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
+        return "there is no Java, which Spark runs on"
+    return None
+
+
+@dataclass(frozen=True)
+class SparkProject:
+    """A Spark session, and the project that builds in it."""
+
+    session: Any
+    folder: Path
+
+    def copy(self, warehouse: Path, *schemas: str) -> None:
+        """Makes Spark tables of all tables of some schemas of a DuckDB file."""
+        with open_warehouse(warehouse, read_only=True) as connection:
+            names = connection.execute(
+                "select schema_name, table_name from duckdb_tables() where schema_name in ?",
+                [schemas],
+            ).fetchall()
+            for schema, name in names:
+                rows = connection.sql(f"from {schema}.{name}").to_arrow_table()
+                self._create_table(schema, name, with_zone(rows))
+
+    def _create_table(self, schema: str, name: str, rows: pa.Table) -> None:
+        folder = self.folder / "copies" / schema / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        pq.write_table(rows, folder / "part.parquet")
+        columns = ", ".join(f"`{field.name}` {spark_type(field.type)}" for field in rows.schema)
+        for statement in (
+            f"create database if not exists {schema}",
+            f"drop table if exists {schema}.{name}",
+            f"create table {schema}.{name} ({columns}) using parquet location '{folder}'",
+        ):
+            self.session.sql(statement)
+
+    def dbt(self, *arguments: str, schema: str) -> dbtRunnerResult:
+        """Runs one dbt command that builds in a schema."""
+        os.environ["OPTIMIZELY_E3_SPARK_SCHEMA"] = schema
+        folders = {
+            "profiles-dir": ROOT / "tests" / "profiles",
+            "project-dir": ROOT,
+            "target-path": self.folder / "dbt",
+            "log-path": self.folder / "dbt",
+        }
+        flags = [f"--{name}={folder}" for name, folder in folders.items()]
+        flags += ["--target=spark", "--quiet", "--log-level-file=none", "--no-write-json"]
+        return dbtRunner().invoke([*arguments, *flags])
+
+    def query(self, sql: str) -> pa.Table:
+        """The rows of a query."""
+        rows: pa.Table = self.session.sql(sql).toArrow()
+        return rows
+
+
+@contextmanager
+def open_session(folder: Path) -> Iterator[SparkProject]:
+    """A session whose tables are in a folder; they are gone with it."""
+    from pyspark.sql import SparkSession
+
+    builder: Any = SparkSession.builder
+    for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    session = builder.config("spark.sql.warehouse.dir", str(folder / "tables")).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    try:
+        yield SparkProject(session, folder)
+    finally:
+        session.stop()
+
+
+def spark_type(arrow_type: pa.DataType) -> str:
+    """How Spark spells the type of a column."""
+    if pa.types.is_list(arrow_type):
+        return f"array<{spark_type(arrow_type.value_type)}>"
+    if pa.types.is_struct(arrow_type):
+        fields = ", ".join(f"`{field.name}`: {spark_type(field.type)}" for field in arrow_type)
+        return f"struct<{fields}>"
+    if pa.types.is_map(arrow_type):
+        return f"map<{spark_type(arrow_type.key_type)}, {spark_type(arrow_type.item_type)}>"
+    return SPARK_TYPES[arrow_type]
+
+
+def with_zone(rows: pa.Table) -> pa.Table:
+    """The same rows with timestamps that say that they are UTC; Spark has another type for those
+    that do not."""
+    fields = [
+        field.with_type(UTC) if pa.types.is_timestamp(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields))
