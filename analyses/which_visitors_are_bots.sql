@@ -1,7 +1,8 @@
 -- Which visitors are bots, or look like bots?
 --
--- One row per visitor of whom the vendor flagged an event as a bot's (`is_flagged`), or who has a
--- session of more events than people have (`is_suspicious`); the largest session first.
+-- One row per visitor of whom an event is flagged as a bot's (`is_flagged`; `bot_reason` says by
+-- what first), or who has a session of more events than people have (`is_suspicious`); the largest
+-- session first.
 -- `counted_experiments`: experiments in whose results the visitor counts all the same, as those do
 -- whose exposure is not flagged.
 --
@@ -55,14 +56,14 @@ suspects as (
 events as (
     select
         visitor_id,
-        is_bot,
+        bot_reason,
         user_agent,
         occurred_at
     from decisions
     union all
     select
         visitor_id,
-        is_bot,
+        bot_reason,
         user_agent,
         occurred_at
     from conversions
@@ -71,7 +72,8 @@ events as (
 traits as (
     select
         events.visitor_id,
-        cast(count_if(events.is_bot) as bigint) as flagged_events,
+        cast(count_if(events.bot_reason is not null) as bigint) as flagged_events,
+        min(events.bot_reason) as bot_reason,
         max(events.user_agent) as user_agent
     from events
     inner join suspects on events.visitor_id = suspects.visitor_id
@@ -93,6 +95,7 @@ final as (
         suspects.is_flagged,
         suspects.is_suspicious,
         suspects.largest_session_events,
+        traits.bot_reason,
         coalesce(counted.counted_experiments, 0) as counted_experiments,
         traits.user_agent,
         traits.flagged_events,

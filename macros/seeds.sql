@@ -17,8 +17,11 @@
 
 {# A declared length of time as whole microseconds; NULL for none, which is a blank or 0. #}
 {% macro declared_microseconds(column, unit_seconds) %}
-    {{- "nullif(cast(round(try_cast(" ~ column ~ " as double) * " ~ unit_seconds ~ "e6) as bigint), 0)" -}}
-{% endmacro %}
+    case
+        when try_cast({{ column }} as double) <> 0
+            then cast(round(try_cast({{ column }} as double) * {{ unit_seconds }}e6) as bigint)
+    end
+{%- endmacro %}
 
 {#
     Whether the text of a seed's cell is a number between two limits; a blank is. Not a number is

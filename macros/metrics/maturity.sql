@@ -4,9 +4,12 @@
     `maturity_microseconds`.
 #}
 {% macro is_mature(exposed_at, metrics) %}
-    coalesce(
-        {{ optimizely_e3.microseconds_between(exposed_at, 'data_end.data_ends_at') }}
-        > {{ metrics }}.maturity_microseconds,
-        true
+    (
+        {{ metrics }}.maturity_microseconds is null
+        or coalesce(
+            {{ optimizely_e3.microseconds_between(exposed_at, 'data_end.data_ends_at') }}
+            > {{ metrics }}.maturity_microseconds,
+            false
+        )
     )
 {%- endmacro %}

@@ -136,17 +136,19 @@
 {% macro check_seeds() %}
     {#- `dbt run` loads no seed, and a model that reads a missing one fails with no remedy. -#}
     {%- set missing = [] -%}
-    {%- for node in graph.nodes.values()
-        if node.resource_type == 'seed'
-        and node.package_name == 'optimizely_e3'
-        and node.unique_id not in selected_resources
-        and adapter.get_relation(node.database, node.schema, node.alias) is none
-    -%}
-        {%- do missing.append(node.name) -%}
+    {%- for node_id in selected_resources if node_id in graph.nodes -%}
+        {%- for parent_id in graph.nodes[node_id].depends_on.get('nodes', [])
+            if parent_id.startswith('seed.') and parent_id not in selected_resources
+        -%}
+            {%- set seed = graph.nodes[parent_id] -%}
+            {%- if adapter.get_relation(seed.database, seed.schema, seed.alias) is none -%}
+                {%- do missing.append(seed.name) -%}
+            {%- endif -%}
+        {%- endfor -%}
     {%- endfor -%}
     {%- if missing -%}
         {%- do exceptions.raise_compiler_error(
-            'Not in this warehouse: seed ' ~ missing | sort | join(', ')
+            'Not in this warehouse: seed ' ~ missing | unique | sort | join(', ')
             ~ '. Run `dbt seed` first, or `dbt build`, which loads seeds too.'
         ) -%}
     {%- endif -%}
@@ -173,6 +175,9 @@
             {%- do mistakes.append(name ~ ' must be a list of names') -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- if 'all' in var('segments') -%}
+        {%- do mistakes.append('segments names "all", which is everyone') -%}
+    {%- endif -%}
     {%- if var('automatic_metrics') is not boolean -%}
         {%- do mistakes.append('automatic_metrics must be true or false') -%}
     {%- endif -%}

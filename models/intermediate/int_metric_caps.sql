@@ -33,7 +33,7 @@ final as (
         metric_name,
         min(value) as cap
     from ranked
-    where cast(value_rank as double) >= cap_quantile * cast(value_count as double)
+    where value_rank >= cap_quantile * value_count
     group by experiment_id, metric_name
 )
 

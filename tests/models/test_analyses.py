@@ -694,6 +694,7 @@ def test_which_visitors_are_bots(demo: Built, facts: Facts) -> None:
             row["is_flagged"],
             row["is_suspicious"],
             row["flagged_events"],
+            row["bot_reason"],
             row["session_count"],
             row["largest_session_events"],
             row["counted_experiments"],
@@ -705,6 +706,8 @@ def test_which_visitors_are_bots(demo: Built, facts: Facts) -> None:
             flags[visitor_id] > 0,
             max(sizes) >= 40,
             flags[visitor_id],
+            # The demo's user agents match no pattern.
+            "attribute" if flags[visitor_id] else None,
             len(sizes),
             max(sizes),
             counted[visitor_id],

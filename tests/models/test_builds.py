@@ -342,7 +342,7 @@ def test_changed_patterns_recompute_everybody(tmp_path: Path) -> None:
             project.execute(f"insert into bot_user_agents (pattern) values {values}")
         result = project.dbt("run")
         assert result.success, failures(result)
-        twin = Twin(*rows, bot_user_agents=patterns)
+        twin = Twin(*rows, bot_user_agents=patterns, **shipped_metrics())
         assert_equals_twin(project, twin, f"with the patterns {patterns}")
         # Settings that are NULL equal none, and every build would recompute everybody.
         assert project.query("select count(*) from build_watermarks where settings is null") == [
@@ -350,7 +350,8 @@ def test_changed_patterns_recompute_everybody(tmp_path: Path) -> None:
         ]
     # A build loads the shipped seed again.
     project.build()
-    assert_equals_twin(project, Twin(*rows), "with the shipped patterns again")
+    twin = Twin(*rows, **shipped_metrics())
+    assert_equals_twin(project, twin, "with the shipped patterns again")
 
 
 @pytest.mark.parametrize(
@@ -423,6 +424,9 @@ def test_a_seed_that_was_never_loaded_says_what_to_do(project: Project) -> None:
         ("{crossovers: both}", 'crossovers is "both", must be first or exclude'),
         ("{visitor_counting: all}", 'visitor_counting is "all", must be full_stack or web'),
         ("{attribution_window_hours: -1}", "attribution_window_hours must be a number of hours"),
+        ("{segments: plan}", "segments must be a list of names"),
+        ("{segments: [all]}", 'segments names "all", which is everyone'),
+        ("{automatic_metrics: maybe}", "automatic_metrics must be true or false"),
         ("{attribution_window_hours: soon}", "attribution_window_hours must be a number of hours"),
     ],
 )

@@ -30,6 +30,7 @@ class Case:
 
     project: Project
     twin: QualityTwin
+    policy: dict[str, Any]
 
 
 def with_few_sessions(rng: random.Random, state: State) -> State:
@@ -105,7 +106,8 @@ def build_case(folder: Path, seed: str, policy: dict[str, Any]) -> Case:
     results = vendor_results(rng, twin, 100)
     fill_seed(project, [list(row.values()) for row in results])
     project.build("--exclude", "vendor_results", "--vars", str(policy))
-    return Case(project, QualityTwin(decisions, conversions, twin, ledger_of(project), results))
+    quality = QualityTwin(decisions, conversions, twin, ledger_of(project), results)
+    return Case(project, quality, policy)
 
 
 @pytest.mark.parametrize("mart", MARTS)
@@ -208,7 +210,7 @@ def test_the_configured_way_is_that_of_the_results(case: Case) -> None:
         """
     )
     assert compared > 10 and different == 0
-    result = case.project.dbt("test", "--select", "path:tests/quality")
+    result = case.project.dbt("test", "--select", "path:tests/quality", "--vars", str(case.policy))
     assert result.success, failures(result)
     assert "reconciliation_is_the_summary" in with_status(result, "pass")
 

@@ -1,5 +1,4 @@
--- Who reached a step reached the one before, no later and no further from the exposure. Returns the
--- steps without one before them.
+-- Who reached a step reached the one before, no later. Returns the steps without one before them.
 with
 
 steps as (
@@ -23,13 +22,7 @@ orphans as (
             and later.metric_name = earlier.metric_name
             and later.visitor_id = earlier.visitor_id
             and later.step = earlier.step + 1
-    where
-        later.step > 1
-        and not coalesce(
-            earlier.reached_at <= later.reached_at
-            and earlier.chain_started_at <= later.chain_started_at,
-            false
-        )
+    where later.step > 1 and not coalesce(earlier.reached_at <= later.reached_at, false)
 ),
 
 growing as (

@@ -48,7 +48,7 @@ known as (
         definitions.step_count,
         cast(definitions.window_microseconds as double) / cast(3.6e9 as double) as window_hours,
         cast(definitions.within_microseconds as double) / cast(1e6 as double) as within_seconds,
-        definitions.cap_quantile,
+        cast(definitions.cap_quantile as double) as cap_quantile,
         coalesce(observed.experiment_count, 0) as experiment_count
     from definitions
     full outer join observed on definitions.metric_name = observed.metric_name
