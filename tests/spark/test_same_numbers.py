@@ -193,6 +193,27 @@ def test_random_metrics_are_the_same(mart: str, declared: Engines) -> None:
     assert declared.differences(mart) == []
 
 
+ASKED = {"experiment_id": "21000000001", "metric_name": "checkout", "event_name": "purchase"}
+"""Vars that narrow the queries."""
+
+
+@pytest.mark.parametrize("asked", [{}, ASKED], ids=["as they stand", "narrowed"])
+def test_analyses_answer_the_same(asked: dict[str, str], shipped: Engines) -> None:
+    command = "compile", "--select", "path:analyses", "--vars", json.dumps(asked)
+    queries = [
+        {node.node.name: node.node.compiled_code for node in result.result.results}
+        for result in (shipped.duckdb.dbt(*command), shipped.spark.dbt(*command, schema="shipped"))
+    ]
+    assert len(queries[0]) > 10 and queries[0].keys() == queries[1].keys()
+    answered = 0
+    with open_warehouse(shipped.duckdb.warehouse, read_only=True) as connection:
+        for name, query in queries[0].items():
+            rows = with_zone(connection.sql(query).to_arrow_table())
+            assert differences(rows, shipped.spark.query(queries[1][name])) == [], name
+            answered += rows.num_rows > 0
+    assert answered > 8
+
+
 def test_broken_declarations_stop_the_build(
     spark: SparkProject, landed: Project, tmp_path: Path
 ) -> None:
