@@ -96,7 +96,7 @@ class Project:
         """What dbt makes of the selected queries under these vars, by name."""
         result = self.dbt("compile", "--select", selection, "--vars", str(settings))
         assert result.success, failures(result)
-        return {node.node.name: node.node.compiled_code for node in _nodes(result)}
+        return compiled_code(result)
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of a query on the warehouse."""
@@ -127,6 +127,11 @@ def declare(
                 f"insert into {schema}.{name} values ({places})",
                 [row.get(column) for column in columns],
             )
+
+
+def compiled_code(result: dbtRunnerResult) -> dict[str, str]:
+    """The SQL of each node of a compile command, by name."""
+    return {node.node.name: node.node.compiled_code for node in _nodes(result)}
 
 
 def failures(result: dbtRunnerResult) -> str:

@@ -20,7 +20,7 @@ from loader.demo import write_export
 from loader.landing.warehouse import open_warehouse
 from tests.models.declarations import declarations
 from tests.models.histories import history, write_state
-from tests.models.project import ROOT, Project, failures, with_status
+from tests.models.project import ROOT, Project, compiled_code, failures, with_status
 from tests.spark.comparison import differences
 from tests.spark.session import SparkProject, with_zone
 
@@ -201,7 +201,7 @@ ASKED = {"experiment_id": "21000000001", "metric_name": "checkout", "event_name"
 def test_analyses_answer_the_same(asked: dict[str, str], shipped: Engines) -> None:
     command = "compile", "--select", "path:analyses", "--vars", json.dumps(asked)
     queries = [
-        {node.node.name: node.node.compiled_code for node in result.result.results}
+        compiled_code(result)
         for result in (shipped.duckdb.dbt(*command), shipped.spark.dbt(*command, schema="shipped"))
     ]
     assert len(queries[0]) > 10 and queries[0].keys() == queries[1].keys()
