@@ -19,15 +19,22 @@ class Result:
 
     experiment_id: str
     metric_name: str
+    metric_type: str | None
     variation_id: str
     baseline_variation_id: str
     visitors: int
     numerator: float
-    mean: float
+    mean: float | None
     lift: float | None
     experiment_name: str | None
     variation_name: str | None
 
+
+ROLES = ("primary", "secondary", "guardrail")
+"""Metrics with these roles come first, in this order."""
+
+RATES = ("conversion", "funnel", "compound", "retention")
+"""Types whose mean is a share of the visitors."""
 
 LONGEST_NAME = 40
 """Characters of a name that are shown: a longer one would push the numbers out of sight."""
@@ -58,10 +65,11 @@ def read_results(
         try:
             rows = connection.execute(
                 f"""
-                select results.experiment_id, metric_name, results.variation_id,
+                select results.experiment_id, metric_name, metric_type, results.variation_id,
                     baseline_variation_id, visitors, numerator, mean, lift,
                     experiment_name, variation_name
                 from {quoted}.experiment_results as results
+                left join {quoted}.dim_metrics using (metric_name)
                 left join {quoted}.dim_experiments using (experiment_id)
                 left join {quoted}.dim_variations using (experiment_id, variation_id)
                 where segment_name = 'all'
@@ -72,10 +80,11 @@ def read_results(
                             $2::varchar[], lambda name: contains(lower(metric_name), lower(name))
                         )) > 0
                     )
-                order by results.experiment_id, metric_name,
+                order by results.experiment_id,
+                    coalesce(list_position($3::varchar[], role), 9), metric_name,
                     length(results.variation_id), results.variation_id
                 """,
-                [experiment, list(metrics)],
+                [experiment, list(metrics), list(ROLES)],
             ).fetchall()
         except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
             raise not_built from error
@@ -104,16 +113,19 @@ def draw_results(results: list[Result]) -> Iterator[Table]:
 
 
 def _cells(result: Result) -> list[str | Text]:
-    is_rate = result.metric_name.endswith(": unique conversions")
     if result.variation_id == result.baseline_variation_id:
         lift = "baseline"
     else:
         lift = "" if result.lift is None else f"{result.lift:+.1%}"
+    if result.mean is None:
+        mean = ""
+    else:
+        mean = f"{result.mean:.2%}" if result.metric_type in RATES else f"{result.mean:,.3f}"
     return [
         Text(_named(result.variation_id, result.variation_name)),
         f"{result.visitors:,}",
         f"{result.numerator:,.0f}" if result.numerator.is_integer() else f"{result.numerator:,.2f}",
-        f"{result.mean:.2%}" if is_rate else f"{result.mean:,.3f}",
+        mean,
         lift,
     ]
 

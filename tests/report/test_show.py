@@ -40,6 +40,10 @@ def warehouse(tmp_path: Path) -> Path:
         connection.execute(
             """
             create table dim_experiments (experiment_id varchar, experiment_name varchar);
+            create table dim_metrics (metric_name varchar, metric_type varchar, role varchar);
+            insert into dim_metrics values
+                ('buy: unique conversions', 'conversion', null), ('buy: revenue', 'sum', null),
+                ('[red]x[/red]: value', 'sum', null), ('of no experiment', 'sum', null);
             create table dim_variations (
                 experiment_id varchar, variation_id varchar, variation_name varchar
             );
@@ -113,6 +117,28 @@ def test_numbers_are_the_marts(warehouse: Path) -> None:
         ["10", "2,000", "500", "25.00%", "+25.0%"],
         ["Experiment", "2"],
         ["metric", "variation", "visitors", "total", "mean", "lift"],
+        ["[red]x[/red]:", "value", "11", "1", "-3.50", "-3.500", "baseline"],
+    ]
+
+
+def test_declared_metrics_come_first_in_the_order_of_their_roles(warehouse: Path) -> None:
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(
+            """
+            insert into dim_metrics values
+                ('guarded', 'funnel', 'guardrail'), ('second', 'ratio', 'secondary'),
+                ('zzz', 'retention', 'primary');
+            insert into experiment_results values
+                ('2', 'guarded', '11', '11', 4, 1, 0.25, 0, 'all'),
+                ('2', 'second', '11', '11', 4, 0, null, null, 'all'),
+                ('2', 'zzz', '11', '11', 4, 2, 0.5, 0, 'all');
+            """
+        )
+    result = show("--warehouse", warehouse, "--experiment", "2")
+    assert cells(result.stdout)[2:] == [
+        ["zzz", "11", "4", "2", "50.00%", "baseline"],
+        ["second", "11", "4", "0", "baseline"],
+        ["guarded", "11", "4", "1", "25.00%", "baseline"],
         ["[red]x[/red]:", "value", "11", "1", "-3.50", "-3.500", "baseline"],
     ]
 
@@ -226,7 +252,7 @@ def test_a_schema_that_is_not_there(warehouse: Path, schema: str) -> None:
 def test_a_schema_of_any_name(warehouse: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute('create schema "a""b"')
-        for table in ("experiment_results", "dim_experiments", "dim_variations"):
+        for table in ("experiment_results", "dim_experiments", "dim_variations", "dim_metrics"):
             connection.execute(f'create table "a""b".{table} as from {table}')
     assert "Experiment 2" in show("--warehouse", warehouse, "--schema", 'a"b').stdout
 
@@ -238,6 +264,7 @@ def test_a_schema_of_any_name(warehouse: Path) -> None:
         "alter table experiment_results rename column segment_name to segment",
         "alter table dim_experiments drop column experiment_name",
         "drop table dim_variations",
+        "drop table dim_metrics",
         "drop table experiment_results; create view experiment_results as select 1 as one",
     ],
 )
