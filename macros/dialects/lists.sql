@@ -125,3 +125,18 @@
 {% macro spark__first_element(list, condition) %}
     get(filter({{ list }}, element -> {{ condition }}), 0)
 {%- endmacro %}
+
+{# The sum of an expression over a list of numbers; the expression speaks of each as `element`. #}
+{% macro sum_over(list, expression) %}
+    {{- adapter.dispatch('sum_over', 'optimizely_e3')(list, expression) -}}
+{% endmacro %}
+
+{% macro default__sum_over(list, expression) %}
+    list_sum(list_transform({{ list }}, lambda element: {{ expression }}))
+{%- endmacro %}
+
+{% macro spark__sum_over(list, expression) %}
+    aggregate(
+        {{ list }}, cast(0 as double), (total, element) -> total + {{ expression }}
+    )
+{%- endmacro %}

@@ -71,6 +71,17 @@
             ~ " and try_cast(cap_quantile as double) > 0",
             "'cap_quantile is given, but only a count or a sum has it'",
         ],
+        [
+            "not " ~ optimizely_e3.is_blank_or_between('non_inferiority_margin', 0, 1)
+            ~ " or try_cast(non_inferiority_margin as double) = 1",
+            "'non_inferiority_margin is \"' || non_inferiority_margin"
+            ~ " || '\", must be a number between 0 and 1'",
+        ],
+        [
+            "coalesce(role, 'secondary') in ('primary', 'secondary')"
+            ~ " and try_cast(non_inferiority_margin as double) > 0",
+            "'non_inferiority_margin is given, but only a guardrail has it'",
+        ],
     ] -%}
     {%- for column in ['metric_type', 'value', 'within_from', 'scope', 'direction', 'role'] -%}
         {%- do rules.append([

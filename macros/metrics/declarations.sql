@@ -21,7 +21,7 @@
 {% macro metric_columns() %}
     {{- return([
         'metric_name', 'metric_type', 'value', 'window_hours', 'within_seconds', 'within_from',
-        'scope', 'direction', 'role', 'cap_quantile', 'description',
+        'scope', 'direction', 'role', 'cap_quantile', 'description', 'non_inferiority_margin',
     ]) -}}
 {% endmacro %}
 

@@ -159,6 +159,8 @@
         'attribution': ['derived', 'vendor'],
         'visitor_counting': ['full_stack', 'web'],
         'crossovers': ['first', 'exclude'],
+        'decision_method': ['always_valid', 'fixed_horizon'],
+        'correction': ['benjamini_hochberg', 'holm', 'none'],
     } -%}
     {%- set mistakes = [] -%}
     {%- for name, values in allowed.items() if var(name) not in values -%}
@@ -181,6 +183,16 @@
     {%- if var('automatic_metrics') is not boolean -%}
         {%- do mistakes.append('automatic_metrics must be true or false') -%}
     {%- endif -%}
+    {%- for name, lowest in {'confidence_level': 0.5, 'power': 0.5, 'mixing_scale': 0}.items() -%}
+        {%- if var(name) is not number or not lowest < var(name) < 1 -%}
+            {%- do mistakes.append(name ~ ' must be a number between ' ~ lowest ~ ' and 1') -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for name in ['minimum_visitors', 'minimum_conversions'] -%}
+        {%- if var(name) is not integer or var(name) < 0 -%}
+            {%- do mistakes.append(name ~ ' must be a whole number') -%}
+        {%- endif -%}
+    {%- endfor -%}
     {%- set event_limit = var('bot_events_per_minute') -%}
     {%- if event_limit is not integer or event_limit < 0 -%}
         {%- do mistakes.append(

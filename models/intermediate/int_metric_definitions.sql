@@ -64,6 +64,7 @@ final as (
             else metrics.window_microseconds
         end as maturity_microseconds,
         metrics.cap_quantile,
+        metrics.non_inferiority_margin,
         md5(cast(event_texts.texts as string)) as events_fingerprint,
         -- What stored observations depend on: with another fingerprint, they are computed again.
         md5(concat_ws(

@@ -21,7 +21,8 @@ renamed as (
         {{ optimizely_e3.declared_microseconds('window_hours', 3600) }} as window_microseconds,
         {{ optimizely_e3.declared_microseconds('within_seconds', 1) }} as within_microseconds,
         -- Not a double: 0.55 of 100 observations are 55.
-        nullif(try_cast(cap_quantile as decimal(12, 10)), 0) as cap_quantile
+        nullif(try_cast(cap_quantile as decimal(12, 10)), 0) as cap_quantile,
+        nullif(try_cast(non_inferiority_margin as double), 0) as non_inferiority_margin
     from source
 )
 

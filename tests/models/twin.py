@@ -683,11 +683,15 @@ class Twin:
             arms = arms_of[experiment_id, metric_name, segment_name, value]
             arms[row["variation_id"]] = row
 
+        ids: dict[str, set[str]] = defaultdict(set)
+        for row in self.summary:
+            ids[row["experiment_id"]].add(row["variation_id"])
+
         rows: list[Row] = []
         for (experiment_id, metric_name, segment_name, value), arms in arms_of.items():
             # Ids are numbers that only grow: shorter first, then by text.
-            baseline_id = min(arms, key=lambda variation_id: (len(variation_id), variation_id))
-            _, baseline_mean = _mean(arms[baseline_id])
+            baseline_id = min(ids[experiment_id], key=lambda name: (len(name), name))
+            baseline_mean = _mean(arms[baseline_id])[1] if baseline_id in arms else None
             for variation_id, arm in arms.items():
                 denominator, mean = _mean(arm)
                 difference = (
@@ -709,7 +713,7 @@ class Twin:
                         "difference": difference,
                         "lift": (
                             difference / baseline_mean
-                            if difference is not None and baseline_mean
+                            if difference is not None and baseline_mean and baseline_mean > 0
                             else None
                         ),
                     }

@@ -46,6 +46,8 @@ final as (
         coalesce(registered.experiment_name, fetched.experiment_name) as experiment_name,
         fetched.experiment_key,
         coalesce(registered.status, fetched.status) as status,
+        registered.baseline_variation_id,
+        registered.primary_metric,
         seen.variation_count,
         seen.decision_count,
         coalesce(visitors.visitor_count, 0) as visitor_count,

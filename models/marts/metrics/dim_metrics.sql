@@ -49,6 +49,7 @@ known as (
         cast(definitions.window_microseconds as double) / cast(3.6e9 as double) as window_hours,
         cast(definitions.within_microseconds as double) / cast(1e6 as double) as within_seconds,
         cast(definitions.cap_quantile as double) as cap_quantile,
+        definitions.non_inferiority_margin,
         coalesce(observed.experiment_count, 0) as experiment_count
     from definitions
     full outer join observed on definitions.metric_name = observed.metric_name
@@ -67,6 +68,7 @@ final as (
         window_hours,
         within_seconds,
         cap_quantile,
+        non_inferiority_margin,
         experiment_count
     from known
 )

@@ -1,0 +1,43 @@
+{# Pieces of inference on sufficient statistics. Formulas and sources: docs/statistics.md. #}
+
+{% macro welch_degrees(variance, visitors, other_variance, other_visitors) %}
+    {#- Welch and Satterthwaite's degrees of freedom for a difference of two means. -#}
+    (
+        1e0 / (
+            power({{ variance }} / ({{ variance }} + {{ other_variance }}), 2)
+            / ({{ visitors }} - 1)
+            + power({{ other_variance }} / ({{ variance }} + {{ other_variance }}), 2)
+            / ({{ other_visitors }} - 1)
+        )
+    )
+{%- endmacro %}
+
+{% macro log_likelihood_ratio(z, information) %}
+    {#-
+        Logarithm of the mixture likelihood ratio against no difference. `information` is the
+        mixing variance by the variance of the difference.
+    -#}
+    (
+        {{ z }} * {{ z }} * {{ information }} / (2e0 * (1e0 + {{ information }}))
+        - ln(1e0 + {{ information }}) / 2e0
+    )
+{%- endmacro %}
+
+{% macro always_valid_width(information, error) %}
+    {#-
+        Half the width of an always-valid interval, in standard errors: there the mixture likelihood
+        ratio is 1 / `error`.
+    -#}
+    sqrt(
+        (1e0 + {{ information }}) / {{ information }}
+        * (ln(1e0 + {{ information }}) - 2e0 * ln({{ error }}))
+    )
+{%- endmacro %}
+
+{% macro family() %}
+    {#-
+        Columns of a family, whose p-values are adjusted together: an experiment's comparisons of
+        metrics of one role, of everyone or in one kind of segment, at one time.
+    -#}
+    experiment_id, role, segment_name, counted_by, day, days_since_exposure
+{%- endmacro %}

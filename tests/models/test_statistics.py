@@ -1,0 +1,576 @@
+"""Statistics in SQL against scipy, statsmodels, tea-tasting and the definitions themselves."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+import pytest
+import tea_tasting
+from scipy import integrate, optimize, stats
+from statsmodels.stats import proportion
+from statsmodels.stats.multitest import multipletests
+from tea_tasting.aggr import Aggregates
+
+from tests.models.project import Project, compiled_code, failures
+
+MODELS = ("int_arms", "int_comparisons", "int_inference", "int_verdicts", "experiment_results")
+"""What stands between the summary and the results, each reading the one before."""
+
+MIXING_SCALE = 0.05
+DISTANT = 1e-12
+"""P-values below are not compared: what they say is zero."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Sufficient statistics of one variation."""
+
+    visitors: int
+    value_sum: float
+    value_sum_squares: float
+    denominator_sum: float | None = None
+    denominator_sum_squares: float | None = None
+    cross_product_sum: float | None = None
+
+    @property
+    def mean(self) -> float:
+        return self.value_sum / (self.denominator_sum or self.visitors)
+
+    @property
+    def variance(self) -> float:
+        """Of the observations."""
+        mean = self.value_sum / self.visitors
+        return (self.value_sum_squares - mean * self.value_sum) / (self.visitors - 1)
+
+    def aggregates(self) -> Aggregates:
+        """The same for tea-tasting."""
+        n = self.visitors
+        mean = {"value": self.value_sum / n}
+        var = {"value": self.variance}
+        cov = {}
+        if self.denominator_sum is not None:
+            assert self.denominator_sum_squares is not None
+            assert self.cross_product_sum is not None
+            mean["denominator"] = self.denominator_sum / n
+            var["denominator"] = (
+                self.denominator_sum_squares - mean["denominator"] * self.denominator_sum
+            ) / (n - 1)
+            cov["denominator", "value"] = (
+                self.cross_product_sum - mean["denominator"] * self.value_sum
+            ) / (n - 1)
+        return Aggregates(count_=n, mean_=mean, var_=var, cov_=cov)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one experiment: the baseline first."""
+
+    metric_type: str
+    arms: tuple[Arm, ...]
+    direction: str = "increase"
+    role: str = "secondary"
+    margin: float | None = None
+
+
+def arm_of(values: Sequence[float], denominators: Sequence[float] | None = None) -> Arm:
+    """Sufficient statistics of observations."""
+    sums = len(values), math.fsum(values), math.fsum(value * value for value in values)
+    if denominators is None:
+        return Arm(*sums)
+    return Arm(
+        *sums,
+        math.fsum(denominators),
+        math.fsum(value * value for value in denominators),
+        math.fsum(x * y for x, y in zip(values, denominators, strict=True)),
+    )
+
+
+def random_arm(random: Random, metric_type: str) -> Arm:
+    """Sufficient statistics that some observations have, of few visitors or of millions."""
+    n = int(10 ** random.uniform(2, 6.5))
+    if metric_type == "conversion":
+        converted = random.randint(10, n - 10)
+        return Arm(n, converted, converted)
+    mean = random.choice([1, 1, 10, 1e5]) * random.uniform(0.5, 1.5)
+    deviation = mean * 10 ** random.uniform(-1.5, 0.7)
+    squares = n * mean**2 + (n - 1) * deviation**2
+    if metric_type == "sum":
+        return Arm(n, n * mean, squares)
+    other = random.uniform(1, 5)
+    other_deviation = other * random.uniform(0.05, 2)
+    correlation = random.uniform(-0.9, 0.95)
+    return Arm(
+        n,
+        n * mean,
+        squares,
+        n * other,
+        n * other**2 + (n - 1) * other_deviation**2,
+        n * mean * other + (n - 1) * correlation * deviation * other_deviation,
+    )
+
+
+def near(random: Random, arm: Arm) -> Arm:
+    """The arm with its mean moved by up to seven standard errors, its variance kept."""
+    n = arm.visitors
+    shift = random.uniform(-7, 7) * math.sqrt(arm.variance / n)
+    moved = arm.value_sum / n + shift
+    if arm.denominator_sum is None and arm.value_sum == arm.value_sum_squares:
+        converted = min(max(round(moved * n), 10), n - 10)
+        return Arm(n, converted, converted)
+    squares = arm.value_sum_squares + n * (moved**2 - (arm.value_sum / n) ** 2)
+    products = arm.cross_product_sum
+    if products is not None:
+        assert arm.denominator_sum is not None
+        products += shift * arm.denominator_sum
+    return replace(arm, value_sum=moved * n, value_sum_squares=squares, cross_product_sum=products)
+
+
+class Chain:
+    """The models between summary and results, as dbt compiles them, on tables of one's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = Project(folder)
+        self.folder = folder
+        self.compiled: dict[str, dict[str, str]] = {}
+        self.registry: dict[str, tuple[str | None, str | None]] = {}
+        """Declared baseline and primary metric of an experiment; the first arm, and none."""
+
+    def results(self, comparisons: Sequence[Comparison], **settings: Any) -> list[list[Row]]:
+        """Results of each comparison, each of an experiment of its own: a row for each arm."""
+        return self.rows(
+            [
+                (str(number), "metric", comparison)
+                for number, comparison in enumerate(comparisons, start=1)
+            ],
+            **settings,
+        )
+
+    def rows(
+        self, comparisons: Sequence[tuple[str, str, Comparison]], **settings: Any
+    ) -> list[list[Row]]:
+        """Results of metrics of experiments, in the order given."""
+        compiled = self._compiled({"minimum_visitors": 2, "minimum_conversions": 0, **settings})
+        with duckdb.connect(str(self.project.warehouse)) as connection:
+            self._write(connection, comparisons)
+            for model in MODELS:
+                connection.execute(f"create or replace table main.{model} as {compiled[model]}")
+            found = connection.execute("select * from experiment_results")
+            names = [column[0] for column in found.description]
+            by_key: dict[tuple[str, str], list[Row]] = {}
+            for values in sorted(found.fetchall(), key=lambda row: (row[0], row[1], row[2])):
+                row = dict(zip(names, values, strict=True))
+                by_key.setdefault((row["experiment_id"], row["metric_name"]), []).append(row)
+        return [
+            by_key[experiment, f"{experiment}-{metric}"] for experiment, metric, _ in comparisons
+        ]
+
+    def _compiled(self, settings: dict[str, Any]) -> dict[str, str]:
+        key = repr(sorted(settings.items()))
+        if key not in self.compiled:
+            self.compiled[key] = self.project.compiled(" ".join(MODELS), settings)
+        return self.compiled[key]
+
+    def _write(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        comparisons: Sequence[tuple[str, str, Comparison]],
+    ) -> None:
+        connection.execute(
+            """
+            create or replace table metric_summary (
+                experiment_id varchar, metric_name varchar, variation_id varchar,
+                segment_name varchar, segment_value varchar, visitors bigint,
+                mature_visitors bigint, value_sum double, value_sum_squares double,
+                denominator_sum double, denominator_sum_squares double, cross_product_sum double
+            );
+            create or replace table dim_metrics (
+                metric_name varchar, metric_origin varchar, metric_type varchar,
+                direction varchar, role varchar, non_inferiority_margin double
+            );
+            create or replace table dim_experiments (
+                experiment_id varchar, baseline_variation_id varchar, primary_metric varchar
+            );
+            """
+        )
+        summaries = [
+            (
+                experiment,
+                f"{experiment}-{metric}",
+                str(place),
+                "all",
+                "all",
+                arm.visitors,
+                arm.visitors,
+                arm.value_sum,
+                arm.value_sum_squares,
+                arm.denominator_sum,
+                arm.denominator_sum_squares,
+                arm.cross_product_sum,
+            )
+            for experiment, metric, comparison in comparisons
+            for place, arm in enumerate(comparison.arms, start=1)
+        ]
+        metrics = [
+            (
+                f"{experiment}-{metric}",
+                "declared",
+                comparison.metric_type,
+                comparison.direction,
+                comparison.role,
+                comparison.margin,
+            )
+            for experiment, metric, comparison in comparisons
+        ]
+        experiments = sorted({experiment for experiment, _, _ in comparisons})
+        for table, rows in (("metric_summary", summaries), ("dim_metrics", metrics)):
+            places = ", ".join("?" for _ in rows[0])
+            connection.executemany(f"insert into {table} values ({places})", rows)
+        connection.executemany(
+            "insert into dim_experiments values (?, ?, ?)",
+            [(name, *self.registry.get(name, ("1", None))) for name in experiments],
+        )
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    yield Chain(tmp_path_factory.mktemp("statistics"))
+
+
+@pytest.fixture(scope="module")
+def inline(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Renders a piece of SQL that calls the project's macros."""
+    project = Project(tmp_path_factory.mktemp("macros"))
+
+    def render(sql: str) -> str:
+        result = project.dbt("compile", "--inline", sql)
+        assert result.success, failures(result)
+        return next(iter(compiled_code(result).values()))
+
+    return render
+
+
+DEGREES = [1, 1.2, 2, 2.7, 4, 7.5, 12, 30, 99, 300, 2001, 1e5, 1e7, 1e9, 1e18]
+
+
+def test_tails_and_quantiles_of_student(inline: Any) -> None:
+    tails = [0.5, 0.499, 0.45, 0.3, 0.1, 0.025, 1e-3, 1e-5, 1e-8, 1e-12]
+    grid = [(float(stats.t.isf(tail, degrees)), degrees) for degrees in DEGREES for tail in tails]
+    tail_sql = inline("{{ optimizely_e3.student_tail('t', 'degrees') }}")
+    with duckdb.connect() as connection:
+        connection.execute("create table grid (t double, degrees double)")
+        connection.executemany("insert into grid values (?, ?)", grid)
+        found = connection.execute(f"select t, degrees, {tail_sql} from grid").fetchall()
+    assert len(found) == len(grid)
+    for t, degrees, tail in found:
+        expected = float(stats.t.sf(t, degrees))
+        assert tail == pytest.approx(expected, rel=1e-6 if expected > 0.4 else 1e-10), (t, degrees)
+
+
+@pytest.mark.parametrize("level", [0.55, 0.9, 0.9999])
+def test_quantiles(chain: Chain, level: float) -> None:
+    """Of few degrees and many: an interval's width says them."""
+    comparisons = [
+        Comparison("sum", (arm_of([0.0, 1.0]), Arm(n, n * 0.5, n * 0.5 + 1e-3 * n)))
+        for n in (2, 3, 5, 11, 40, 2000, 10**5, 10**8)
+    ]
+    for comparison, rows in zip(
+        comparisons, chain.results(comparisons, confidence_level=level), strict=True
+    ):
+        baseline, arm = comparison.arms
+        error = math.hypot(*(math.sqrt(a.variance / a.visitors) for a in (arm, baseline)))
+        width = rows[1]["difference_ci_upper"] - rows[1]["difference"]
+        expected = stats.t.ppf((1 + level) / 2, welch_degrees(arm, baseline)) * error
+        assert width == pytest.approx(expected, rel=1e-9)
+
+
+def welch_degrees(arm: Arm, baseline: Arm) -> float:
+    variances = [(a.variance / a.visitors, a.visitors) for a in (arm, baseline)]
+    total = sum(variance for variance, _ in variances)
+    return float(total**2 / sum(variance**2 / (n - 1) for variance, n in variances))
+
+
+@pytest.mark.parametrize("metric_type", ["conversion", "sum", "ratio"])
+def test_fixed_horizon_is_that_of_peers(chain: Chain, metric_type: str) -> None:
+    random = Random(f"peers {metric_type}")
+    comparisons = []
+    for _ in range(150):
+        baseline = random_arm(random, metric_type)
+        same_size = near(random, baseline)
+        arms = (baseline, same_size if random.random() < 0.8 else random_arm(random, metric_type))
+        comparisons.append(Comparison(metric_type, arms))
+    compared = 0
+    for comparison, (first, second) in zip(comparisons, chain.results(comparisons), strict=True):
+        baseline, arm = comparison.arms
+        assert first["reason"] == "baseline" and first["p_value"] is None
+        assert second["mean"] == pytest.approx(arm.mean, rel=1e-12)
+        assert second["difference"] == pytest.approx(arm.mean - baseline.mean, rel=1e-9, abs=1e-12)
+        expected = peer(comparison)
+        if expected["p_value"] > DISTANT:
+            compared += 1
+            assert second["p_value"] == pytest.approx(expected["p_value"], rel=1e-6)
+        for name in ("difference_ci_lower", "difference_ci_upper"):
+            tolerance = 1e-9 * abs(
+                expected["difference_ci_upper"] - expected["difference_ci_lower"]
+            )
+            assert second[name] == pytest.approx(expected[name], abs=tolerance)
+        if min(arm.mean, baseline.mean) > 0:
+            for name in ("lift_ci_lower", "lift_ci_upper"):
+                if name in expected:
+                    assert second[name] == pytest.approx(expected[name], rel=1e-8, abs=1e-9)
+            assert second["lift_ci_lower"] > -1
+    assert compared > 80
+
+
+def peer(comparison: Comparison) -> dict[str, float]:
+    """What statsmodels says of proportions, and tea-tasting of the rest."""
+    baseline, arm = comparison.arms
+    if comparison.metric_type == "conversion":
+        counts = (arm.value_sum, arm.visitors, baseline.value_sum, baseline.visitors)
+        test = proportion.test_proportions_2indep(
+            *counts, compare="diff", method="wald", correction=False
+        )
+        lower, upper = proportion.confint_proportions_2indep(*counts, compare="diff", method="wald")
+        ratio_lower, ratio_upper = proportion.confint_proportions_2indep(
+            *counts, compare="ratio", method="log"
+        )
+        return {
+            "p_value": float(test.pvalue),
+            "difference_ci_lower": float(lower),
+            "difference_ci_upper": float(upper),
+            "lift_ci_lower": float(ratio_lower) - 1,
+            "lift_ci_upper": float(ratio_upper) - 1,
+        }
+    denominator = "denominator" if comparison.metric_type == "ratio" else None
+    metric = tea_tasting.RatioOfMeans("value", denominator)
+    result = metric.analyze_aggregates(baseline.aggregates(), arm.aggregates())
+    return {
+        "p_value": result.pvalue,
+        "difference_ci_lower": result.effect_size_ci_lower,
+        "difference_ci_upper": result.effect_size_ci_upper,
+        "lift_ci_lower": result.rel_effect_size_ci_lower,
+        "lift_ci_upper": result.rel_effect_size_ci_upper,
+    }
+
+
+def log_mixture_ratio(difference: float, error: float, mixing: float) -> float:
+    """The likelihood ratio by its definition: the normal likelihood, mixed over effects."""
+
+    def log_integrand(effect: float) -> float:
+        likelihood = (difference / error) ** 2 - ((difference - effect) / error) ** 2
+        return (likelihood - (effect / mixing) ** 2) / 2
+
+    centre = difference * mixing**2 / (mixing**2 + error**2)
+    spread = mixing * error / math.hypot(mixing, error)
+    value, _ = integrate.quad(
+        lambda effect: math.exp(log_integrand(effect) - log_integrand(centre)),
+        centre - 12 * spread,
+        centre + 12 * spread,
+        epsabs=0,
+        epsrel=1e-11,
+        limit=200,
+    )
+    return math.log(value / (mixing * math.sqrt(2 * math.pi))) + log_integrand(centre)
+
+
+def test_always_valid_is_the_mixture(chain: Chain) -> None:
+    random = Random("mixture")
+    comparisons = []
+    for metric_type in ("conversion", "sum", "ratio") * 12:
+        baseline = random_arm(random, metric_type)
+        comparisons.append(Comparison(metric_type, (baseline, near(random, baseline))))
+    for comparison, (_, row) in zip(comparisons, chain.results(comparisons), strict=True):
+        baseline, arm = comparison.arms
+        z = stats.norm.isf(0.025)
+        # The standard error as the fixed-horizon interval has it, by a level it shares.
+        error = standard_error(comparison)
+        together = arm.visitors * baseline.visitors / (arm.visitors + baseline.visitors)
+        mixing = MIXING_SCALE * error * math.sqrt(together)
+        log_ratio = log_mixture_ratio(row["difference"], error, mixing)
+        assert row["p_value_always_valid"] == pytest.approx(min(1, math.exp(-log_ratio)), rel=1e-6)
+        width = optimize.brentq(
+            lambda d, error=error, mixing=mixing: (
+                log_mixture_ratio(d * error, error, mixing) - math.log(20)
+            ),
+            z,
+            60,
+            xtol=1e-13,
+        )
+        assert row["difference_cs_upper"] - row["difference"] == pytest.approx(
+            width * error, rel=1e-9
+        )
+        assert row["minimum_detectable_effect"] == pytest.approx(
+            (width + stats.norm.isf(0.2)) * error, rel=1e-9
+        )
+        if min(arm.mean, baseline.mean) > 0:
+            log_lower = math.log((row["lift_cs_lower"] + 1) * baseline.mean / arm.mean)
+            log_ci = math.log((row["lift_ci_lower"] + 1) * baseline.mean / arm.mean)
+            shares = log_lower / log_ci
+            if comparison.metric_type == "conversion":
+                assert shares == pytest.approx(width / stats.norm.isf(0.025), rel=1e-8)
+            assert row["lift_cs_lower"] > -1
+
+
+def standard_error(comparison: Comparison) -> float:
+    """Of the difference, from tea-tasting or the textbook."""
+    baseline, arm = comparison.arms
+    if comparison.metric_type == "conversion":
+        return math.sqrt(sum(a.mean * (1 - a.mean) / a.visitors for a in (baseline, arm)))
+    denominator = "denominator" if comparison.metric_type == "ratio" else None
+    result = tea_tasting.RatioOfMeans("value", denominator).analyze_aggregates(
+        baseline.aggregates(), arm.aggregates()
+    )
+    return float(result.effect_size / result.statistic)
+
+
+@pytest.mark.parametrize(
+    ("method", "correction"),
+    [("always_valid", "benjamini_hochberg"), ("fixed_horizon", "holm"), ("always_valid", "none")],
+)
+def test_corrections_and_verdicts(chain: Chain, method: str, correction: str) -> None:
+    """Of the comparisons of one experiment and role, whatever else there is beside them."""
+    random = Random(f"families {method} {correction}")
+    comparisons = []
+    for experiment in ("1", "2", "3"):
+        for role in ("primary", "secondary", "guardrail"):
+            for number in range(1 if role == "primary" else 8):
+                baseline = random_arm(random, "sum")
+                arms = [baseline] + [near(random, baseline) for _ in range(random.randint(1, 3))]
+                if number % 4 == 3:
+                    arms[1] = arm_of([1.0])
+                if number == 2:
+                    arms[-1] = baseline
+                direction = random.choice(["increase", "decrease"])
+                margin = random.choice([None, 0.1, 0.4]) if role == "guardrail" else None
+                comparisons.append(
+                    (
+                        experiment,
+                        f"{role} {number}",
+                        Comparison("sum", tuple(arms), direction, role, margin),
+                    )
+                )
+    found = chain.rows(comparisons, decision_method=method, correction=correction)
+    p_name = {"fixed_horizon": "p_value", "always_valid": "p_value_always_valid"}[method]
+    lift = {"fixed_horizon": "lift_ci", "always_valid": "lift_cs"}[method]
+    decided = {"none": p_name, "holm": "p_value_holm", "benjamini_hochberg": "q_value"}[correction]
+    families: dict[tuple[str, str], list[Row]] = {}
+    verdicts = set()
+    for (experiment, _, comparison), rows in zip(comparisons, found, strict=True):
+        families.setdefault((experiment, comparison.role), []).extend(rows)
+        for row in rows:
+            verdicts.add(row["verdict"])
+            if row["reason"] is None:
+                expected = "inconclusive"
+                if row[decided] <= 0.05 + 1e-15 and row["difference"] != 0:
+                    is_good = (row["difference"] > 0) == (comparison.direction == "increase")
+                    expected = "better" if is_good else "worse"
+                assert row["verdict"] == expected
+                assert row["decided_by"].startswith(method)
+            if comparison.margin is None or row["lift_reason"] is not None:
+                assert row["is_non_inferior"] is None
+            elif comparison.direction == "increase":
+                assert row["is_non_inferior"] is (row[f"{lift}_lower"] > -comparison.margin)
+            else:
+                assert row["is_non_inferior"] is (row[f"{lift}_upper"] < comparison.margin)
+    assert verdicts == {None, "better", "worse", "inconclusive", "not_enough_data"}
+    for rows in families.values():
+        tested = [row for row in rows if row["p_value"] is not None]
+        p_values = [row[p_name] for row in tested]
+        for name, peer_name in (("q_value", "fdr_bh"), ("p_value_holm", "holm")):
+            expected_values = multipletests(p_values, method=peer_name)[1]
+            assert [row[name] for row in tested] == pytest.approx(list(expected_values), rel=1e-9)
+        assert {row["family_size"] for row in rows} == {len(tested)}
+
+
+def constant(value: float, visitors: int) -> Arm:
+    return arm_of([value] * visitors)
+
+
+@pytest.mark.parametrize(
+    ("metric_type", "baseline", "arm", "reason", "lift_reason"),
+    [
+        ("sum", constant(0, 500), constant(0, 500), "no_variance", "no_variance"),
+        ("sum", constant(0.1, 500), constant(0.3, 500), "no_variance", "no_variance"),
+        ("conversion", Arm(500, 0, 0), Arm(500, 0, 0), "too_few_conversions", None),
+        ("conversion", Arm(500, 9, 9), Arm(500, 100, 100), "too_few_conversions", None),
+        ("conversion", Arm(500, 491, 491), Arm(500, 100, 100), "too_few_conversions", None),
+        ("conversion", Arm(500, 10, 10), Arm(500, 490, 490), None, None),
+        ("sum", arm_of([1.0]), arm_of([1.0, 2.0] * 100), "too_few_visitors", None),
+        ("sum", arm_of([1.0, 2.0] * 50), arm_of([1.0, 2.0] * 49 + [1.0]), "too_few_visitors", None),
+        ("sum", arm_of([-9.0, 2.0] * 50), arm_of([1.0, 2.0] * 50), None, "mean_not_positive"),
+        ("sum", arm_of([9.0, 2.0] * 50), arm_of([1.0, -2.0] * 50), None, "mean_not_positive"),
+        ("sum", constant(0, 100), arm_of([1.0, 2.0] * 50), None, "mean_not_positive"),
+        ("ratio", Arm(300, 5, 25, 0, 0, 0), Arm(300, 5, 25, 9, 9, 4), "no_denominator", None),
+        ("sum", Arm(10**12, 1e12, 3e12), Arm(10**12, 1.00001e12, 3e12), None, None),
+        ("sum", Arm(100, 1e149, 1e297), Arm(100, 1.1e149, 1.3e297), None, None),
+    ],
+)
+def test_edges(
+    chain: Chain,
+    metric_type: str,
+    baseline: Arm,
+    arm: Arm,
+    reason: str | None,
+    lift_reason: str | None,
+) -> None:
+    """A number, or the reason why there is none; never an error, NaN or infinity."""
+    comparison = Comparison(metric_type, (baseline, arm))
+    ((first, row),) = chain.results([comparison], minimum_visitors=100, minimum_conversions=10)
+    assert (first["reason"], first["verdict"]) == ("baseline", None)
+    assert row["reason"] == reason
+    assert row["lift_reason"] == (lift_reason or reason)
+    assert (row["verdict"] == "not_enough_data") is (reason is not None)
+    for name, value in row.items():
+        assert not isinstance(value, float) or math.isfinite(value), name
+        if name.startswith(("p_value", "q_value", "difference_c", "minimum_detectable_effect")):
+            assert (value is None) is (reason is not None), name
+        if name.startswith("lift_c"):
+            assert (value is None) is (row["lift_reason"] is not None), name
+
+
+def test_one_arm_is_its_own_baseline(chain: Chain) -> None:
+    (rows,) = chain.results([Comparison("sum", (arm_of([1.0, 2.0] * 60),))])
+    assert [(row["reason"], row["verdict"], row["difference"]) for row in rows] == [
+        ("baseline", None, 0)
+    ]
+
+
+def test_the_registry_decides_on_baseline_and_role(tmp_path: Path) -> None:
+    """Declared, or else the id that is the smallest number; one primary metric an experiment."""
+    random = Random("registry")
+    chain = Chain(tmp_path)
+    arms = tuple(random_arm(random, "sum") for _ in range(11))
+    metrics = [("a", Comparison("sum", arms, role="primary")), ("b", Comparison("sum", arms[:2]))]
+    chain.registry = {"1": (None, None), "2": ("2", "2-b"), "3": ("77", None)}
+    found = chain.rows([(e, name, comparison) for e in "123" for name, comparison in metrics])
+    seen = {
+        row["experiment_id"] + row["metric_name"][-1]: (
+            row["role"],
+            row["baseline_variation_id"],
+            row["is_baseline_assumed"],
+        )
+        for rows in found
+        for row in rows
+    }
+    assert seen == {
+        "1a": ("primary", "1", True),
+        "1b": ("secondary", "1", True),
+        "2a": ("secondary", "2", False),
+        "2b": ("primary", "2", False),
+        "3a": ("primary", "77", False),
+        "3b": ("secondary", "77", False),
+    }
+    assert {row["variation_id"] for row in found[0]} > {"2", "10"}
+    for rows in found[4:]:
+        for row in rows:
+            assert (row["reason"], row["verdict"]) == ("no_baseline", "not_enough_data")
+            assert row["difference"] is None and row["lift"] is None
+    baseline = next(row for row in found[2] if row["variation_id"] == "2")
+    for row in found[2]:
+        assert row["difference"] == row["mean"] - baseline["mean"]
+        assert (row["reason"] == "baseline") is (row["variation_id"] == "2")
