@@ -79,7 +79,7 @@
         {%- if missing -%}
             {%- do exceptions.raise_compiler_error(
                 missing | join('; ') ~ '. Nothing is built. Mend the header, then run '
-                ~ '`dbt build --full-refresh`, or `dbt seed --full-refresh` and `dbt run`.'
+                ~ '`dbt build`, or `dbt seed` and `dbt run`.'
             ) -%}
         {%- endif -%}
     {%- endif -%}

@@ -229,9 +229,15 @@ def test_queries_of_the_docs_run(project: Project) -> None:
 @pytest.mark.parametrize(
     ("change", "failing"),
     [
-        ("insert into experiments values ('1', 'a', null), ('1', 'b', null)", "unique_experiments"),
-        ("insert into experiments values (null, 'a', null)", "not_null_experiments"),
-        ("insert into experiments values ('my test', 'a', null)", "is_numeric_id_experiments"),
+        (
+            "insert into experiments by name select unnest(['1', '1']) as experiment_id",
+            "unique_experiments",
+        ),
+        ("insert into experiments by name select 'a' as experiment_name", "not_null_experiments"),
+        (
+            "insert into experiments by name select 'my test' as experiment_id",
+            "is_numeric_id_experiments",
+        ),
         ("insert into variations values ('1', '2', 'a', null)", ""),
         ("insert into variations values ('1', '2', 'a', 'None')", ""),
         ("insert into variations values ('1', '2', 'a', '50%')", "holds_variations_weight"),
@@ -250,6 +256,18 @@ def test_a_mistake_in_a_seed_fails_its_test(project: Project, change: str, faili
     project.execute(change)
     failed = with_status(project.dbt("test", "--select", "resource_type:seed"), "fail")
     assert {name.startswith(failing) for name in failed} == ({True} if failing else set())
+
+
+def test_a_registry_that_names_nothing_of_the_data_is_a_warning(project: Project) -> None:
+    project.execute(
+        """
+        update dim_experiments set baseline_variation_id = '77' where experiment_id = '21000000001';
+        update dim_experiments set primary_metric = 'sales' where experiment_id = '21000000002';
+        """
+    )
+    result = project.dbt("test", "--select", "registry_names_what_is_there")
+    assert with_status(result, "warn") == {"registry_names_what_is_there"}
+    assert "Got 2 results" in failures(result)
 
 
 def test_every_test_passes_on_adversarial_data(tmp_path: Path) -> None:
@@ -420,6 +438,15 @@ def test_a_seed_that_was_never_loaded_says_what_to_do(project: Project) -> None:
             (f"{{bot_events_per_minute: {wrong}}}", "bot_events_per_minute must be a whole number")
             for wrong in ("-1", "1.5", "many", "true")
         ),
+        *(
+            (f"{{{name}: {wrong}}}", f"{name} must be a number between {lowest} and 1")
+            for name, lowest in (("confidence_level", 0.5), ("power", 0.5), ("mixing_scale", 0))
+            for wrong in (lowest, 1, 95, "high")
+        ),
+        ("{decision_method: peek}", 'decision_method is "peek", must be always_valid or fixed_'),
+        ("{correction: sidak}", 'correction is "sidak", must be benjamini_hochberg or holm or '),
+        ("{minimum_visitors: -1}", "minimum_visitors must be a whole number"),
+        ("{minimum_conversions: 1.5}", "minimum_conversions must be a whole number"),
         ("{attribution: last_click}", 'attribution is "last_click", must be derived or vendor'),
         ("{crossovers: both}", 'crossovers is "both", must be first or exclude'),
         ("{visitor_counting: all}", 'visitor_counting is "all", must be full_stack or web'),

@@ -186,6 +186,25 @@ MISTAKES: list[tuple[list[Row], list[Row], list[str]]] = [
         [part("numerator"), part("denominator")],
         ["metrics.csv: m: cap_quantile is given, but only a count or a sum has it"],
     ),
+    *(
+        (
+            [metric("count", role="guardrail", non_inferiority_margin=margin)],
+            [part("event")],
+            [
+                f'metrics.csv: m: non_inferiority_margin is "{margin}", must be a number between '
+                "0 and 1"
+            ],
+        )
+        for margin in ("1", "2", "-0.1", "5%")
+    ),
+    *(
+        (
+            [metric("count", role=role, non_inferiority_margin="0.1")],
+            [part("event")],
+            ["metrics.csv: m: non_inferiority_margin is given, but only a guardrail has it"],
+        )
+        for role in ("primary", "secondary", "")
+    ),
     ([metric("count")], [], ["metrics.csv: m: has no row in metric_events.csv"]),
     ([], [part("event")], ["metric_events.csv: m: is not in metrics.csv"]),
     (
