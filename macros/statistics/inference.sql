@@ -41,3 +41,28 @@
     -#}
     experiment_id, role, segment_name, counted_by, day, days_since_exposure
 {%- endmacro %}
+
+{% macro adjusted_variance(side) %}
+    {#-
+        Variance of a mean after adjustment by the covariate, of the arm or, as `baseline_`, of the
+        baseline. What remains of sums that cancel out is rounding, not variance.
+    -#}
+    {%- set squares -%}
+        ({{ side }}value_squares
+        - 2e0 * slope * {{ side }}common_products
+        + slope * slope * {{ side }}covariate_squares)
+    {%- endset -%}
+    case
+        when {{ squares }} <= 1e-12 * {{ side }}value_squares then 0e0
+        else {{ squares }} / nullif({{ side }}visitors - 1, 0) / {{ side }}visitors
+    end
+{%- endmacro %}
+
+{% macro squares_about_mean(total, squares, visitors) %}
+    {#- Sum of squares about the mean, 0 where it is no more than rounding. -#}
+    case
+        when {{ squares }} - {{ total }} * {{ total }} / {{ visitors }} > 1e-12 * {{ squares }}
+            then {{ squares }} - {{ total }} * {{ total }} / {{ visitors }}
+        when {{ squares }} is not null then 0e0
+    end
+{%- endmacro %}

@@ -23,6 +23,7 @@
         q_value,
         p_value_holm,
         family_size,
+        variance_reduction,
         minimum_detectable_effect,
         minimum_detectable_lift,
         is_non_inferior,

@@ -188,7 +188,7 @@
             {%- do mistakes.append(name ~ ' must be a number between ' ~ lowest ~ ' and 1') -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- for name in ['minimum_visitors', 'minimum_conversions'] -%}
+    {%- for name in ['minimum_visitors', 'minimum_conversions', 'cuped_days'] -%}
         {%- if var(name) is not integer or var(name) < 0 -%}
             {%- do mistakes.append(name ~ ' must be a whole number') -%}
         {%- endif -%}

@@ -15,7 +15,10 @@ summaries as (
         value_sum_squares,
         denominator_sum,
         denominator_sum_squares,
-        cross_product_sum
+        cross_product_sum,
+        covariate_sum,
+        covariate_sum_squares,
+        covariate_product_sum
     from {{ ref('metric_summary') }}
 ),
 
@@ -91,6 +94,14 @@ final as (
         arms.value_sum as numerator,
         arms.denominator,
         arms.mean,
+        -- Sums of squares and products about the means.
+        arms.covariate_sum / arms.visitors as covariate_mean,
+        {{ optimizely_e3.squares_about_mean('value_sum', 'value_sum_squares', 'visitors') }}
+            as value_squares,
+        {{ optimizely_e3.squares_about_mean('covariate_sum', 'covariate_sum_squares', 'visitors') }}
+            as covariate_squares,
+        arms.covariate_product_sum - arms.value_sum * arms.covariate_sum / arms.visitors
+            as common_products,
         -- What remains of sums that cancel out is rounding, not variance.
         case
             when arms.residual_sum_squares <= 1e-12 * arms.value_sum_squares then 0e0

@@ -14,12 +14,22 @@ arms as (
 beside_baselines as (
     select
         *,
-        max(case when is_baseline then visitors end) over arms_compared as baseline_visitors,
-        max(case when is_baseline then mean end) over arms_compared as baseline_mean,
+        max(case when is_baseline then visitors end) over arms_compared
+            as baseline_visitors,
+        max(case when is_baseline then mean end) over arms_compared
+            as baseline_mean,
         max(case when is_baseline then mean_variance end) over arms_compared
-            as baseline_variance,
+            as baseline_mean_variance,
         max(case when is_baseline then rarer_outcomes end) over arms_compared
-            as baseline_rarer_outcomes
+            as baseline_rarer_outcomes,
+        max(case when is_baseline then value_squares end) over arms_compared
+            as baseline_value_squares,
+        max(case when is_baseline then covariate_mean end) over arms_compared
+            as baseline_covariate_mean,
+        max(case when is_baseline then covariate_squares end) over arms_compared
+            as baseline_covariate_squares,
+        max(case when is_baseline then common_products end) over arms_compared
+            as baseline_common_products
     from arms
     window
         arms_compared as (
@@ -34,21 +44,78 @@ beside_baselines as (
         )
 ),
 
+with_effective_visitors as (
+    select
+        *,
+        cast(visitors as double) * baseline_visitors / (visitors + baseline_visitors)
+            as effective_visitors,
+        covariate_mean - baseline_covariate_mean as covariate_difference
+    from beside_baselines
+),
+
+-- The slope of the metric on its covariate, over the visitors of both sides (CUPED).
+with_slopes as (
+    select
+        *,
+        case
+            when
+                covariate_squares + baseline_covariate_squares > 0
+                and value_squares + baseline_value_squares > 0
+                then (
+                    common_products + baseline_common_products
+                    + effective_visitors * covariate_difference * (mean - baseline_mean)
+                ) / (
+                    covariate_squares + baseline_covariate_squares
+                    + effective_visitors * covariate_difference * covariate_difference
+                )
+        end as slope
+    from with_effective_visitors
+),
+
+adjusted as (
+    select
+        *,
+        slope is not null as is_adjusted,
+        mean - coalesce(
+            slope * (covariate_mean - baseline_covariate_mean)
+            * baseline_visitors / (visitors + baseline_visitors),
+            0e0
+        ) as adjusted_mean,
+        case
+            when slope is null then mean_variance
+            else {{ optimizely_e3.adjusted_variance('') }}
+        end as adjusted_variance,
+        baseline_mean - coalesce(
+            slope * (baseline_covariate_mean - covariate_mean)
+            * visitors / (visitors + baseline_visitors),
+            0e0
+        ) as adjusted_baseline_mean,
+        case
+            when slope is null then baseline_mean_variance
+            else {{ optimizely_e3.adjusted_variance('baseline_') }}
+        end as adjusted_baseline_variance
+    from with_slopes
+),
+
 -- Variances on the scale of the logarithm are relative to the means.
 compared as (
     select
         *,
-        mean - baseline_mean as difference,
-        mean_variance + baseline_variance as difference_variance,
-        mean > 0 and baseline_mean > 0 as has_log_lift,
+        adjusted_mean - adjusted_baseline_mean as difference,
+        adjusted_variance + adjusted_baseline_variance as difference_variance,
+        adjusted_mean > 0 and adjusted_baseline_mean > 0 as has_log_lift,
         case
-            when mean > 0 and baseline_mean > 0 then mean_variance / (mean * mean)
+            when adjusted_mean > 0 and adjusted_baseline_mean > 0
+                then adjusted_variance / (adjusted_mean * adjusted_mean)
         end as log_variance,
         case
-            when mean > 0 and baseline_mean > 0
-                then baseline_variance / (baseline_mean * baseline_mean)
-        end as baseline_log_variance
-    from beside_baselines
+            when adjusted_mean > 0 and adjusted_baseline_mean > 0
+                then
+                    adjusted_baseline_variance
+                    / (adjusted_baseline_mean * adjusted_baseline_mean)
+        end as baseline_log_variance,
+        is_rate and not is_adjusted as is_proportion
+    from adjusted
 ),
 
 with_reasons as (
@@ -91,32 +158,35 @@ final as (
         mean,
         baseline_mean,
         difference,
-        case when baseline_mean > 0 then difference / baseline_mean end as lift,
+        case
+            when adjusted_baseline_mean > 0 then difference / adjusted_baseline_mean
+        end as lift,
+        case
+            when reason is null and is_adjusted
+                then 1e0 - difference_variance / (mean_variance + baseline_mean_variance)
+        end as variance_reduction,
         reason,
         case
             when reason is not null then reason
             when not has_log_lift then 'mean_not_positive'
         end as lift_reason,
         -- What is inferred stands on the following; NULL where there is a reason not to.
-        case
-            when reason is null
-                then
-                    cast(visitors as double) * baseline_visitors / (visitors + baseline_visitors)
-        end as effective_visitors,
+        case when reason is null then effective_visitors end as effective_visitors,
         case when reason is null then difference_variance end as difference_variance,
         case
             when reason is null and has_log_lift then log_variance + baseline_log_variance
         end as lift_variance,
         case
             when reason is not null then null
-            when is_rate then {{ optimizely_e3.normal_degrees() }}
+            when is_proportion then {{ optimizely_e3.normal_degrees() }}
             else {{ optimizely_e3.welch_degrees(
-                'mean_variance', 'visitors', 'baseline_variance', 'baseline_visitors'
+                'adjusted_variance', 'visitors', 'adjusted_baseline_variance',
+                'baseline_visitors',
             ) }}
         end as difference_degrees,
         case
             when reason is not null or not has_log_lift then null
-            when is_rate then {{ optimizely_e3.normal_degrees() }}
+            when is_proportion then {{ optimizely_e3.normal_degrees() }}
             else {{ optimizely_e3.welch_degrees(
                 'log_variance', 'visitors', 'baseline_log_variance', 'baseline_visitors'
             ) }}

@@ -108,11 +108,12 @@ final as (
         difference + ci_width as difference_ci_upper,
         difference - cs_width as difference_cs_lower,
         difference + cs_width as difference_cs_upper,
+        variance_reduction,
         lift,
-        mean / baseline_mean * exp(-log_ci_width) - 1e0 as lift_ci_lower,
-        mean / baseline_mean * exp(log_ci_width) - 1e0 as lift_ci_upper,
-        mean / baseline_mean * exp(-log_cs_width) - 1e0 as lift_cs_lower,
-        mean / baseline_mean * exp(log_cs_width) - 1e0 as lift_cs_upper,
+        (lift + 1e0) * exp(-log_ci_width) - 1e0 as lift_ci_lower,
+        (lift + 1e0) * exp(log_ci_width) - 1e0 as lift_ci_upper,
+        (lift + 1e0) * exp(-log_cs_width) - 1e0 as lift_cs_lower,
+        (lift + 1e0) * exp(log_cs_width) - 1e0 as lift_cs_upper,
         -- least() would make 1 of NULL.
         case
             when reason is null

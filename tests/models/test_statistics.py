@@ -37,6 +37,9 @@ class Arm:
     denominator_sum: float | None = None
     denominator_sum_squares: float | None = None
     cross_product_sum: float | None = None
+    covariate_sum: float | None = None
+    covariate_sum_squares: float | None = None
+    covariate_product_sum: float | None = None
 
     @property
     def mean(self) -> float:
@@ -63,6 +66,16 @@ class Arm:
             ) / (n - 1)
             cov["denominator", "value"] = (
                 self.cross_product_sum - mean["denominator"] * self.value_sum
+            ) / (n - 1)
+        if self.covariate_sum is not None:
+            assert self.covariate_sum_squares is not None
+            assert self.covariate_product_sum is not None
+            mean["covariate"] = self.covariate_sum / n
+            var["covariate"] = (
+                self.covariate_sum_squares - mean["covariate"] * self.covariate_sum
+            ) / (n - 1)
+            cov["covariate", "value"] = (
+                self.covariate_product_sum - mean["covariate"] * self.value_sum
             ) / (n - 1)
         return Aggregates(count_=n, mean_=mean, var_=var, cov_=cov)
 
@@ -187,7 +200,9 @@ class Chain:
                 experiment_id varchar, metric_name varchar, variation_id varchar,
                 segment_name varchar, segment_value varchar, visitors bigint,
                 mature_visitors bigint, value_sum double, value_sum_squares double,
-                denominator_sum double, denominator_sum_squares double, cross_product_sum double
+                denominator_sum double, denominator_sum_squares double, cross_product_sum double,
+                covariate_sum double, covariate_sum_squares double,
+                covariate_product_sum double
             );
             create or replace table dim_metrics (
                 metric_name varchar, metric_origin varchar, metric_type varchar,
@@ -212,6 +227,9 @@ class Chain:
                 arm.denominator_sum,
                 arm.denominator_sum_squares,
                 arm.cross_product_sum,
+                arm.covariate_sum,
+                arm.covariate_sum_squares,
+                arm.covariate_product_sum,
             )
             for experiment, metric, comparison in comparisons
             for place, arm in enumerate(comparison.arms, start=1)
@@ -356,6 +374,90 @@ def peer(comparison: Comparison) -> dict[str, float]:
         "lift_ci_lower": result.rel_effect_size_ci_lower,
         "lift_ci_upper": result.rel_effect_size_ci_upper,
     }
+
+
+def with_covariate(random: Random, arm: Arm, correlation: float) -> Arm:
+    """The arm with sums of a covariate that explains so much of it."""
+    n, mean = arm.visitors, random.uniform(0, 3)
+    deviation = random.uniform(0.1, 2)
+    common = correlation * deviation * math.sqrt(arm.variance)
+    return replace(
+        arm,
+        covariate_sum=n * mean,
+        covariate_sum_squares=n * mean**2 + (n - 1) * deviation**2,
+        covariate_product_sum=arm.value_sum * mean + (n - 1) * common,
+    )
+
+
+@pytest.mark.parametrize("metric_type", ["conversion", "sum"])
+def test_adjusted_by_a_covariate_is_that_of_a_peer(chain: Chain, metric_type: str) -> None:
+    """CUPED, with a slope over both sides."""
+    random = Random(f"covariate {metric_type}")
+    comparisons = []
+    for number in range(60):
+        correlation = random.uniform(-0.9, 0.9) if number else 0
+        arm = random_arm(random, metric_type)
+        arms = [with_covariate(random, side, correlation) for side in (arm, near(random, arm))]
+        if number % 3:
+            mean = (arms[0].covariate_sum or 0) / arms[0].visitors + random.gauss(0, 0.02)
+            arms[1] = with_covariate(random, arms[1], correlation)
+            n = arms[1].visitors
+            common = (arms[1].covariate_product_sum or 0) - arms[1].value_sum * (
+                (arms[1].covariate_sum or 0) / n
+            )
+            spread = (arms[1].covariate_sum_squares or 0) - (arms[1].covariate_sum or 0) ** 2 / n
+            arms[1] = replace(
+                arms[1],
+                covariate_sum=n * mean,
+                covariate_sum_squares=n * mean**2 + spread,
+                covariate_product_sum=arms[1].value_sum * mean + common,
+            )
+        comparisons.append(Comparison(metric_type, tuple(arms)))
+    for comparison, (_, row) in zip(comparisons, chain.results(comparisons), strict=True):
+        baseline, arm = comparison.arms
+        metric = tea_tasting.Mean("value", "covariate")
+        expected = metric.analyze_aggregates(baseline.aggregates(), arm.aggregates())
+        scale = abs(expected.effect_size_ci_upper - expected.effect_size_ci_lower)
+        assert row["mean"] == pytest.approx(arm.mean)
+        assert row["difference"] == pytest.approx(expected.effect_size, abs=1e-9 * scale)
+        if expected.pvalue > DISTANT:
+            assert row["p_value"] == pytest.approx(expected.pvalue, rel=1e-6)
+        for ours, theirs in (
+            ("difference_ci_lower", expected.effect_size_ci_lower),
+            ("difference_ci_upper", expected.effect_size_ci_upper),
+        ):
+            assert row[ours] == pytest.approx(theirs, abs=1e-8 * scale)
+        if row["lift_reason"] is None:
+            assert row["lift"] == pytest.approx(expected.rel_effect_size, rel=1e-8, abs=1e-9)
+            for ours, theirs in (
+                ("lift_ci_lower", expected.rel_effect_size_ci_lower),
+                ("lift_ci_upper", expected.rel_effect_size_ci_upper),
+            ):
+                assert row[ours] == pytest.approx(theirs, rel=1e-7, abs=1e-8)
+        raw = sum(side.variance / side.visitors for side in comparison.arms)
+        error = expected.effect_size / expected.statistic
+        if metric_type == "sum":
+            assert row["variance_reduction"] == pytest.approx(1 - error**2 / raw, abs=1e-8)
+
+
+def test_a_covariate_that_says_nothing_changes_nothing(chain: Chain) -> None:
+    """Everybody's the same, or nobody's: no slope, and proportions stay what they are."""
+    plain = Comparison("conversion", (Arm(500, 100, 100), Arm(400, 110, 110)))
+    same = Comparison(
+        "conversion",
+        tuple(
+            replace(
+                arm,
+                covariate_sum=arm.visitors * 0.1,
+                covariate_sum_squares=math.fsum([0.1**2] * arm.visitors),
+                covariate_product_sum=arm.value_sum * 0.1,
+            )
+            for arm in plain.arms
+        ),
+    )
+    (_, expected), (_, found) = chain.results([plain, same])
+    assert expected["variance_reduction"] is found["variance_reduction"] is None
+    assert found["p_value"] == expected["p_value"]
 
 
 def log_mixture_ratio(difference: float, error: float, mixing: float) -> float:

@@ -12,6 +12,10 @@ metric_values as (
     select * from {{ ref('int_metric_values') }}
 ),
 
+covariates as (
+    select * from {{ ref('int_covariates') }}
+),
+
 data_end as (
     select * from {{ ref('int_data_end') }}
 ),
@@ -90,6 +94,50 @@ sums as (
     group by experiment_id, variation_id, metric_name, segment_name, segment_value
 ),
 
+-- Most visitors have no event before their exposure: those with a covariate are few.
+segmented_covariates as (
+    select
+        covariates.experiment_id,
+        covariates.variation_id,
+        covariates.metric_name,
+        exposures.segment_name,
+        exposures.segment_value,
+        covariates.value as covariate,
+        metric_values.value
+    from covariates
+    inner join exposures
+        on
+            covariates.experiment_id = exposures.experiment_id
+            and covariates.visitor_id = exposures.visitor_id
+    left join metric_values
+        on
+            covariates.experiment_id = metric_values.experiment_id
+            and covariates.visitor_id = metric_values.visitor_id
+            and covariates.metric_name = metric_values.metric_name
+),
+
+covariate_sums as (
+    select
+        experiment_id,
+        variation_id,
+        metric_name,
+        segment_name,
+        segment_value,
+        sum(covariate) as covariate_sum,
+        sum(covariate * covariate) as covariate_sum_squares,
+        coalesce(sum(covariate * value), cast(0 as double)) as covariate_product_sum
+    from segmented_covariates
+    group by experiment_id, variation_id, metric_name, segment_name, segment_value
+),
+
+-- Where any visitor of the experiment has a covariate, those without one have 0.
+metrics_with_covariates as (
+    select distinct
+        experiment_id,
+        metric_name
+    from covariates
+),
+
 final as (
     select
         arms.experiment_id,
@@ -112,7 +160,14 @@ final as (
         case
             when experiment_metrics.is_ratio
                 then coalesce(sums.cross_product_sum, cast(0 as double))
-        end as cross_product_sum
+        end as cross_product_sum,
+        {%- for sum in ['covariate_sum', 'covariate_sum_squares', 'covariate_product_sum'] %}
+        case
+            when metrics_with_covariates.metric_name is not null
+                then coalesce(covariate_sums.{{ sum }}, cast(0 as double))
+        end as {{ sum }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
     from arms
     inner join experiment_metrics
         on
@@ -126,6 +181,17 @@ final as (
             and arms.segment_name = sums.segment_name
             and arms.segment_value = sums.segment_value
             and experiment_metrics.metric_name = sums.metric_name
+    left join metrics_with_covariates
+        on
+            experiment_metrics.experiment_id = metrics_with_covariates.experiment_id
+            and experiment_metrics.metric_name = metrics_with_covariates.metric_name
+    left join covariate_sums
+        on
+            arms.experiment_id = covariate_sums.experiment_id
+            and arms.variation_id = covariate_sums.variation_id
+            and arms.segment_name = covariate_sums.segment_name
+            and arms.segment_value = covariate_sums.segment_value
+            and experiment_metrics.metric_name = covariate_sums.metric_name
 )
 
 select * from final
