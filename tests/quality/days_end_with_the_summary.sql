@@ -1,5 +1,5 @@
--- Counted either way, the last day of `int_daily_summary` is `metric_summary`, and visitors only come.
--- Returns the experiments × metrics × variations × ways of counting where it is not so.
+-- Counted either way, the last day of `int_daily_summary` is `metric_summary`, and visitors do not
+-- grow fewer. Returns the experiments × metrics × variations × ways of counting where it is not so.
 with
 
 days as (
