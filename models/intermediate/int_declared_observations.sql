@@ -61,6 +61,8 @@ counted_events as (
         exposures.experiment_id,
         exposures.visitor_id,
         exposures.variation_id,
+        cast(exposures.exposed_at as date) as exposed_on,
+        cast(matching_events.occurred_at as date) as observed_on,
         metrics.metric_number,
         case when metrics.scope = 'session' then matching_events.session_key end as session_key,
         matching_events.clause,
@@ -100,90 +102,207 @@ counted_events as (
         and coalesce(matching_events.occurred_at <= exposures.attributed_until, true)
 ),
 
--- One row per experiment × visitor × metric × session (or none) × part.
-part_sums as (
+-- One row per experiment × visitor × metric × session (or none) × part × day.
+part_days as (
     select
         experiment_id,
         visitor_id,
         variation_id,
+        exposed_on,
+        observed_on,
         metric_number,
         session_key,
         clause,
         part,
-        cast(count_if(is_in_time) as bigint) as event_count,
-        count_if(is_in_time) >= min_count as holds,
-        coalesce(
-            cast(sum(case when is_in_time then whole_amount end) as double),
-            sum(case when is_in_time then amount end),
-            cast(0 as double)
-        ) as amount
+        min_count,
+        count_if(is_in_time) as event_count,
+        sum(case when is_in_time then whole_amount end) as whole_amount,
+        sum(case when is_in_time then amount end) as amount
     from counted_events
     group by
         experiment_id,
         visitor_id,
         variation_id,
+        exposed_on,
+        observed_on,
         metric_number,
         session_key,
         clause,
         part,
         min_count
+    having {{ optimizely_e3.is_computed_once() }}
 ),
 
-clause_sums as (
+compound_part_days as (
+    select
+        part_days.*,
+        sum(part_days.event_count) over (
+            partition by
+                part_days.experiment_id,
+                part_days.visitor_id,
+                part_days.metric_number,
+                part_days.session_key,
+                part_days.clause,
+                part_days.part
+            order by part_days.observed_on
+        ) as events_so_far
+    from part_days
+    inner join metrics on part_days.metric_number = metrics.metric_number
+    where metrics.metric_type = 'compound'
+),
+
+held_parts as (
     select
         experiment_id,
         visitor_id,
         variation_id,
+        exposed_on,
         metric_number,
         session_key,
-        coalesce(bool_or(clause = 'event' and holds), false) as has_enough_events,
-        count_if(clause = 'all_of' and holds) as all_of_held,
-        count_if(clause = 'any_of' and holds) as any_of_held,
-        count_if(clause = 'none_of' and holds) as none_of_held,
-        sum(case when clause in ('event', 'numerator') then event_count else 0 end) as event_count,
-        sum(case when clause in ('event', 'numerator') then amount else 0 end) as amount,
-        sum(case when clause = 'denominator' then event_count else 0 end) as denominator
-    from part_sums
-    group by experiment_id, visitor_id, variation_id, metric_number, session_key
+        clause,
+        part,
+        min(observed_on) as held_on
+    from compound_part_days
+    where events_so_far >= min_count
+    group by
+        experiment_id,
+        visitor_id,
+        variation_id,
+        exposed_on,
+        metric_number,
+        session_key,
+        clause,
+        part
+),
+
+held_clauses as (
+    select
+        experiment_id,
+        visitor_id,
+        variation_id,
+        exposed_on,
+        metric_number,
+        session_key,
+        count_if(clause = 'all_of') as all_of_held,
+        max(case when clause = 'all_of' then held_on end) as all_of_held_on,
+        min(case when clause = 'any_of' then held_on end) as any_of_held_on,
+        min(case when clause = 'none_of' then held_on end) as none_of_held_on
+    from held_parts
+    group by experiment_id, visitor_id, variation_id, exposed_on, metric_number, session_key
+),
+
+-- When a session (or the visitor) comes to have it all, and when no longer.
+held_compounds as (
+    select
+        held_clauses.*,
+        greatest(
+            coalesce(held_clauses.all_of_held_on, held_clauses.any_of_held_on),
+            coalesce(held_clauses.any_of_held_on, held_clauses.all_of_held_on)
+        ) as held_from
+    from held_clauses
+    inner join metrics on held_clauses.metric_number = metrics.metric_number
+    where
+        held_clauses.all_of_held = metrics.all_of_count
+        and (metrics.any_of_count = 0 or held_clauses.any_of_held_on is not null)
+),
+
+-- What a day adds to the observation; of a compound, to the number of sessions that have it all.
+additions as (
+    select
+        part_days.experiment_id,
+        part_days.visitor_id,
+        part_days.variation_id,
+        part_days.exposed_on,
+        part_days.observed_on,
+        part_days.metric_number,
+        case when metrics.metric_type = 'compound' then 1 else part_days.min_count end as min_count,
+        case
+            when metrics.metric_type = 'compound' or part_days.clause = 'denominator' then 0
+            when metrics.measure = 'events' then part_days.event_count
+            else part_days.whole_amount
+        end as whole_amount,
+        case when part_days.clause <> 'denominator' then part_days.amount end as amount,
+        case when part_days.clause = 'denominator' then part_days.event_count end as denominator
+    from part_days
+    inner join metrics on part_days.metric_number = metrics.metric_number
+    {%- for held_on, sessions in [('held_from', 1), ('none_of_held_on', -1)] %}
+    union all
+    select
+        experiment_id,
+        visitor_id,
+        variation_id,
+        exposed_on,
+        greatest(held_from, {{ held_on }}) as observed_on,
+        metric_number,
+        1 as min_count,
+        {{ sessions }} as whole_amount,
+        cast(null as double) as amount,
+        cast(null as bigint) as denominator
+    from held_compounds
+    where {{ held_on }} is not null
+    {%- endfor %}
+),
+
+days as (
+    select
+        experiment_id,
+        visitor_id,
+        variation_id,
+        exposed_on,
+        observed_on,
+        metric_number,
+        max(min_count) as min_count,
+        sum(cast(whole_amount as decimal(38, 0))) as whole_amount,
+        sum(amount) as amount,
+        sum(denominator) as denominator
+    from additions
+    group by experiment_id, visitor_id, variation_id, exposed_on, observed_on, metric_number
 ),
 
 observed as (
     select
-        clause_sums.experiment_id,
-        clause_sums.visitor_id,
-        clause_sums.variation_id,
-        metrics.metric_name,
-        case
-            when metrics.metric_type in ('conversion', 'retention')
-                then cast(clause_sums.has_enough_events as int)
-            when metrics.metric_type = 'compound'
-                then cast(
-                    clause_sums.all_of_held = metrics.all_of_count
-                    and (metrics.any_of_count = 0 or clause_sums.any_of_held > 0)
-                    and clause_sums.none_of_held = 0
-                    as int
-                )
-            when metrics.measure = 'events' then clause_sums.event_count
-            else clause_sums.amount
-        end as value,
-        case
-            when metrics.metric_type = 'ratio' then clause_sums.denominator
-        end as denominator
-    from clause_sums
-    inner join metrics on clause_sums.metric_number = metrics.metric_number
-),
-
--- One session that has it all is enough.
-final as (
-    select
         experiment_id,
         visitor_id,
-        metric_name,
         variation_id,
-        cast(max(value) as double) as value,
-        cast(max(denominator) as double) as denominator
+        exposed_on,
+        observed_on,
+        metric_number,
+        min_count,
+        {%- for prefix, frame in [('', 'by_day'), ('previous_', 'before_day')] %}
+        coalesce(sum(whole_amount) over {{ frame }}, 0) as {{ prefix }}whole_amount,
+        coalesce(sum(amount) over {{ frame }}, 0) as {{ prefix }}amount,
+        coalesce(sum(denominator) over {{ frame }}, 0) as {{ prefix }}denominator,
+        {%- endfor %}
+        lead(observed_on) over by_day is null as is_latest
+    from days
+    {{ optimizely_e3.windows_by_day(['experiment_id', 'visitor_id', 'metric_number']) }}
+),
+
+final as (
+    select
+        observed.experiment_id,
+        observed.visitor_id,
+        metrics.metric_name,
+        observed.variation_id,
+        {%- for prefix in ['', 'previous_'] %}
+        case
+            when metrics.metric_type in ('conversion', 'retention', 'compound')
+                then cast(
+                    cast(observed.{{ prefix }}whole_amount >= observed.min_count as int) as double
+                )
+            when metrics.measure = 'value' then observed.{{ prefix }}amount
+            else cast(observed.{{ prefix }}whole_amount as double)
+        end as {{ prefix }}value,
+        case
+            when metrics.metric_type = 'ratio'
+                then cast(observed.{{ prefix }}denominator as double)
+        end as {{ prefix }}denominator,
+        {%- endfor %}
+        observed.is_latest,
+        observed.exposed_on,
+        observed.observed_on
     from observed
-    group by experiment_id, visitor_id, metric_name, variation_id
+    inner join metrics on observed.metric_number = metrics.metric_number
 )
 
 select * from final

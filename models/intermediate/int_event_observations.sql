@@ -21,16 +21,17 @@ countable as (
         and seconds_since_exposure >= 0
 ),
 
-final as (
+days as (
     select
         exposures.experiment_id,
         exposures.visitor_id,
         exposures.variation_id,
         countable.event_key,
+        cast(exposures.exposed_at as date) as exposed_on,
+        cast(countable.occurred_at as date) as observed_on,
         count(*) as conversion_count,
-        cast(coalesce(sum(cast(countable.revenue_cents as decimal(38, 0))), 0) as double)
-            as revenue_cents,
-        coalesce(sum(countable.value), cast(0 as double)) as value
+        sum(cast(countable.revenue_cents as decimal(38, 0))) as revenue_cents,
+        sum(countable.value) as value
     from exposures
     inner join countable
         on
@@ -38,7 +39,32 @@ final as (
             and exposures.visitor_id = countable.visitor_id
     where countable.event_key is not null
     group by
-        exposures.experiment_id, exposures.visitor_id, exposures.variation_id, countable.event_key
+        exposures.experiment_id,
+        exposures.visitor_id,
+        exposures.variation_id,
+        countable.event_key,
+        cast(exposures.exposed_at as date),
+        cast(countable.occurred_at as date)
+),
+
+final as (
+    select
+        experiment_id,
+        visitor_id,
+        variation_id,
+        event_key,
+        {%- for prefix, frame in [('', 'by_day'), ('previous_', 'before_day')] %}
+        cast(coalesce(sum(conversion_count) over {{ frame }}, 0) as bigint)
+            as {{ prefix }}conversion_count,
+        cast(coalesce(sum(revenue_cents) over {{ frame }}, 0) as double)
+            as {{ prefix }}revenue_cents,
+        coalesce(sum(value) over {{ frame }}, cast(0 as double)) as {{ prefix }}value,
+        {%- endfor %}
+        lead(observed_on) over by_day is null as is_latest,
+        exposed_on,
+        observed_on
+    from days
+    {{ optimizely_e3.windows_by_day(['experiment_id', 'visitor_id', 'event_key']) }}
 )
 
 select * from final

@@ -24,7 +24,7 @@ ranked as (
             as value_count
     from observations
     inner join metrics on observations.metric_name = metrics.metric_name
-    where observations.value > 0
+    where observations.is_latest and observations.value > 0
 ),
 
 final as (

@@ -38,6 +38,10 @@ from .metric_twin import (
 )
 
 Row = dict[str, Any]
+Observed = tuple[float, float]
+"""An observation and its denominator, which is 0 where it has none."""
+ObservedDays = list[tuple[date, float, float]]
+"""Days in their order, and the observation and denominator at the end of each."""
 
 EPOCH = datetime(1970, 1, 1)
 SESSION_GAP = timedelta(minutes=30)
@@ -674,6 +678,131 @@ class Twin:
         return rows
 
     @cached_property
+    def daily_summary(self) -> list[Row]:
+        """One row per experiment, metric, variation, way of counting and day (§7, metrics.md)."""
+        rows: list[Row] = []
+        for experiment_id, exposures in self._counted_visitors.items():
+            exposed_on = {visitor: item.exposed_at.date() for visitor, item in exposures.items()}
+            first, last = min(exposed_on.values()), max(exposed_on.values())
+            observed = [
+                (metric_name, days_of)
+                for (experiment, metric_name), days_of in self._observed_days.items()
+                if experiment == experiment_id
+            ]
+            changed = {
+                day
+                for _, days_of in observed
+                for visitor_id in days_of
+                for day, before, after in _changes(days_of[visitor_id])
+                if before != after
+            }
+            for metric_name, days_of in observed:
+                for counted_by, last_day in (
+                    ("day_of_exposure", last),
+                    ("day_of_observation", max({last} | changed)),
+                ):
+                    for day in _dates(first, last_day):
+                        until = day if counted_by == "day_of_observation" else date.max
+                        counted: dict[str | None, int] = Counter()
+                        known: dict[str | None, list[Observed]] = defaultdict(list)
+                        for visitor_id, exposure in exposures.items():
+                            if exposed_on[visitor_id] <= day:
+                                counted[exposure.variation_id] += 1
+                                if visitor_id in days_of:
+                                    at_end = _at_end(days_of[visitor_id], until)
+                                    known[exposure.variation_id].append(at_end)
+                        for variation_id, visitors in counted.items():
+                            key = {
+                                "experiment_id": experiment_id,
+                                "metric_name": metric_name,
+                                "variation_id": variation_id,
+                                "counted_by": counted_by,
+                                "day": day,
+                            }
+                            is_ratio = metric_name in self._ratios
+                            sums = _sums(known[variation_id], is_ratio)
+                            rows.append(key | {"visitors": visitors} | sums)
+        return rows
+
+    @cached_property
+    def novelty_summary(self) -> list[Row]:
+        """One row per experiment, metric, variation and day since the exposure (§7, metrics.md)."""
+        rows: list[Row] = []
+        landed_until = self._conversions_landed_until
+        for (experiment_id, metric_name), days_of in self._observed_days.items():
+            followed: dict[tuple[str | None, int], int] = Counter()
+            added: dict[tuple[str | None, int], list[Observed]] = defaultdict(list)
+            for visitor_id, exposure in self._counted_visitors[experiment_id].items():
+                for number in range(28):
+                    day = exposure.exposed_at.date() + timedelta(days=number)
+                    if landed_until is None or day > landed_until:
+                        break
+                    followed[exposure.variation_id, number] += 1
+                    if visitor_id in days_of:
+                        value, below = _at_end(days_of[visitor_id], day)
+                        value_before, below_before = _at_end(
+                            days_of[visitor_id], day - timedelta(days=1)
+                        )
+                        added[exposure.variation_id, number].append(
+                            (value - value_before, below - below_before)
+                        )
+            for (variation_id, number), visitors in followed.items():
+                key = {
+                    "experiment_id": experiment_id,
+                    "metric_name": metric_name,
+                    "variation_id": variation_id,
+                    "days_since_exposure": number,
+                }
+                sums = _sums(added[variation_id, number], metric_name in self._ratios)
+                rows.append(key | {"visitors": visitors} | sums)
+        return rows
+
+    @cached_property
+    def _ratios(self) -> set[str]:
+        return {metric.name for metric in self._declared if metric.type == "ratio"}
+
+    @cached_property
+    def _observed_days(self) -> dict[tuple[str, str], dict[str, ObservedDays]]:
+        """(experiment, metric) → visitor → the observation at the end of each day with an event.
+
+        It is the same observation as ever, of the events until then.
+        """
+        observed: dict[tuple[str, str], dict[str, ObservedDays]] = {}
+        for row in self.observations:
+            observed.setdefault((row["experiment_id"], row["metric_name"]), {})
+        uncapped: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for row in self.declared_observations:
+            key = (row["experiment_id"], row["metric_name"])
+            uncapped[key].append(row["uncapped_value"])
+        caps = {
+            (experiment_id, metric.name): cap(
+                uncapped[experiment_id, metric.name], metric.cap_quantile
+            )
+            for metric in self._metrics_with_rows
+            for experiment_id in self._counted_visitors
+        }
+        for (experiment_id, visitor_id), conversions in self._counted_conversions.items():
+            exposure = self._counted_visitors[experiment_id][visitor_id]
+            days = sorted({_time(event).date() for event in conversions})
+            for day in days:
+                until_then = [event for event in conversions if _time(event).date() <= day]
+                found: dict[str, Observed] = {}
+                if self.automatic_metrics:
+                    found |= _automatic_values(until_then)
+                for metric in self._metrics_with_rows:
+                    if not any(metric.matches(event) for event in until_then):
+                        continue
+                    value, below = self._observed(metric, exposure, until_then)
+                    limit = caps[experiment_id, metric.name]
+                    if limit is not None:
+                        value = min(value, limit)
+                    found[metric.name] = (value, below or 0.0)
+                for metric_name, both in found.items():
+                    days_of = observed[experiment_id, metric_name]
+                    days_of.setdefault(visitor_id, []).append((day, *both))
+        return observed
+
+    @cached_property
     def results(self) -> list[Row]:
         """One row per experiment, metric, variation and segment, beside the baseline (§6)."""
         arms_of: dict[tuple[str, str, str, str], dict[str, Row]] = defaultdict(dict)
@@ -772,6 +901,15 @@ class Twin:
             reached = self._reached_steps(metric, experiment_id, visitor_id, exposure)
             return float(len(reached) == len(metric.clause("step"))), None
         conversions = self._counted_conversions.get((experiment_id, visitor_id), [])
+        return observation(metric, exposure.exposed_at, conversions)
+
+    def _observed(
+        self, metric: Metric, exposure: Exposure, conversions: list[Event]
+    ) -> tuple[float, float | None]:
+        """What these of a counted visitor's conversions come to."""
+        if metric.type == "funnel":
+            reached = reached_steps(metric, exposure.exposed_at, conversions)
+            return float(len(reached) == len(metric.clause("step"))), None
         return observation(metric, exposure.exposed_at, conversions)
 
     def _reached_steps(
@@ -1187,6 +1325,55 @@ def _mean(arm: Row) -> tuple[float, float | None]:
     if arm["denominator_sum"] is not None:
         denominator = arm["denominator_sum"]
     return denominator, arm["value_sum"] / denominator if denominator else None
+
+
+def _automatic_values(conversions: list[Event]) -> dict[str, Observed]:
+    """§5: the automatic metrics of the events among a visitor's conversions."""
+    rows_of: dict[str, list[Row]] = defaultdict(list)
+    for conversion in conversions:
+        event_key = conversion.row.get("event_name") or conversion.row.get("entity_id")
+        if event_key is not None:
+            rows_of[event_key].append(conversion.row)
+    found: dict[str, Observed] = {}
+    for event_key, rows in rows_of.items():
+        found[f"{event_key}: unique conversions"] = 1.0, 0.0
+        found[f"{event_key}: total conversions"] = float(len(rows)), 0.0
+        found[f"{event_key}: revenue"] = float(sum(row.get("revenue") or 0 for row in rows)), 0.0
+        found[f"{event_key}: value"] = float(sum(row.get("value") or 0.0 for row in rows)), 0.0
+    return found
+
+
+def _dates(first: date, last: date) -> list[date]:
+    """Every date from one to another, both included."""
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _at_end(days: ObservedDays, day: date) -> Observed:
+    """What is observed at the end of a day: what the last of the days until then says."""
+    until_then = [(value, below) for when, value, below in days if when <= day]
+    return until_then[-1] if until_then else (0.0, 0.0)
+
+
+def _changes(days: ObservedDays) -> list[tuple[date, Observed, Observed]]:
+    """Each of the days, with what was observed at the end of the one before, and at its own."""
+    return [
+        (day, _at_end(days, day - timedelta(days=1)), (value, below)) for day, value, below in days
+    ]
+
+
+def _sums(observed: list[Observed], is_ratio: bool) -> Row:
+    """§6: the sums that statistics need; those of denominators of a ratio only."""
+    return {
+        "value_sum": sum((value for value, _ in observed), start=0.0),
+        "value_sum_squares": sum((value * value for value, _ in observed), start=0.0),
+        "denominator_sum": sum((below for _, below in observed), start=0.0) if is_ratio else None,
+        "denominator_sum_squares": (
+            sum((below * below for _, below in observed), start=0.0) if is_ratio else None
+        ),
+        "cross_product_sum": (
+            sum((value * below for value, below in observed), start=0.0) if is_ratio else None
+        ),
+    }
 
 
 def _seconds_between(start: datetime, end: datetime) -> float:

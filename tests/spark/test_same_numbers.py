@@ -28,7 +28,10 @@ BUILD = ("build", "--resource-type=seed", "--resource-type=model")
 DECLARED = ("metrics", "metric_events", "vendor_results")
 """Seeds whose tables a test fills."""
 
+BY_DAY = ("int_daily_summary", "int_novelty_summary")
+"""Tables behind the marts that are compared as they are."""
 MARTS = {path.stem: path.parent.name for path in sorted((ROOT / "models/marts").rglob("*.sql"))}
+MARTS |= dict.fromkeys(BY_DAY, "metrics")
 """Each mart, and its folder."""
 METRIC_MARTS = [mart for mart, folder in MARTS.items() if folder == "metrics"]
 
@@ -146,7 +149,8 @@ def otherwise(shipped: Engines, tmp_path_factory: pytest.TempPathFactory) -> Eng
 @pytest.fixture(scope="module")
 def declared(shipped: Engines, tmp_path_factory: pytest.TempPathFactory) -> Engines:
     """Both built with the same random metrics, under the shipped settings."""
-    select = "--select", "+path:models/marts/metrics", "resource_type:seed"
+    by_day = (f"+{name}" for name in BY_DAY)
+    select = "--select", "+path:models/marts/metrics", *by_day, "resource_type:seed"
     return build_declared(shipped, tmp_path_factory.mktemp("declared"), {}, *select)
 
 

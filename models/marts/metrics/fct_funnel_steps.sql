@@ -154,6 +154,7 @@ final as (
         {{ optimizely_e3.seconds_between(
             'coalesce(reached.previous_at, reached.exposed_at)', 'reached.reached_at'
         ) }} as seconds_since_previous_step,
+        reached.exposed_at,
         reached.chain_started_at,
         reached.reached_at
     from reached
