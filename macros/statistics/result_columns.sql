@@ -19,7 +19,7 @@
         lift_cs_lower,
         lift_cs_upper,
         p_value,
-        p_value_always_valid,
+        running_p_value as p_value_always_valid,
         q_value,
         p_value_holm,
         family_size,

@@ -20,6 +20,46 @@ summaries as (
         covariate_sum_squares,
         covariate_product_sum
     from {{ ref('metric_summary') }}
+    union all
+    select
+        experiment_id,
+        metric_name,
+        variation_id,
+        'all' as segment_name,
+        'all' as segment_value,
+        counted_by,
+        day,
+        cast(null as bigint) as days_since_exposure,
+        visitors,
+        value_sum,
+        value_sum_squares,
+        denominator_sum,
+        denominator_sum_squares,
+        cross_product_sum,
+        cast(null as double) as covariate_sum,
+        cast(null as double) as covariate_sum_squares,
+        cast(null as double) as covariate_product_sum
+    from {{ ref('int_daily_summary') }}
+    union all
+    select
+        experiment_id,
+        metric_name,
+        variation_id,
+        'all' as segment_name,
+        'all' as segment_value,
+        'day_since_exposure' as counted_by,
+        cast(null as date) as day,
+        days_since_exposure,
+        visitors,
+        value_sum,
+        value_sum_squares,
+        denominator_sum,
+        denominator_sum_squares,
+        cross_product_sum,
+        cast(null as double) as covariate_sum,
+        cast(null as double) as covariate_sum_squares,
+        cast(null as double) as covariate_product_sum
+    from {{ ref('int_novelty_summary') }}
 ),
 
 metrics as (

@@ -128,7 +128,7 @@ observed as (
         visitor_id,
         variation_id,
         event_key || ': {{ metric.measure }}' as metric_name,
-        cast({{ metric.value }} as double) as value
+        cast({{ metric.value | format('') }} as double) as value
     from automatic
     {%- endfor %}
     {%- endif %}

@@ -1,5 +1,4 @@
 {{ config(materialized='table') }}
-{%- set days = optimizely_e3.dates_between('first_day', 'last_day') %}
 
 with
 
@@ -25,42 +24,28 @@ exposed as (
     group by experiment_id, variation_id, cast(exposed_at as date)
 ),
 
-last_observed as (
-    select
-        experiment_id,
-        max(observed_on) as observed_on
-    from daily_changes
-    group by experiment_id
-),
-
-spans as (
-    select
+-- Not every date of a span: a client's clock that is wrong by decades would make a row of each.
+days as (
+    select distinct
         experiment_id,
         'day_of_exposure' as counted_by,
-        min(exposed_on) as first_day,
-        max(exposed_on) as last_day
+        exposed_on as day
     from exposed
-    group by experiment_id
     union all
-    select
-        exposed.experiment_id,
-        'day_of_observation' as counted_by,
-        min(exposed.exposed_on) as first_day,
-        greatest(
-            max(exposed.exposed_on),
-            coalesce(max(last_observed.observed_on), max(exposed.exposed_on))
-        ) as last_day
-    from exposed
-    left join last_observed on exposed.experiment_id = last_observed.experiment_id
-    group by exposed.experiment_id
-),
-
-days as (
-    select
-        experiment_id,
-        counted_by,
-        {{ optimizely_e3.each_element(days) }} as day
-    from spans
+    (
+        select
+            experiment_id,
+            'day_of_observation' as counted_by,
+            exposed_on as day
+        from exposed
+        union
+        select
+            experiment_id,
+            'day_of_observation' as counted_by,
+            observed_on as day
+        from daily_changes
+        where observed_on is not null
+    )
 ),
 
 arms as (

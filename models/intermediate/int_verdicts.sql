@@ -1,5 +1,5 @@
 {%- set deciding = {
-    'always_valid': ['p_value_always_valid', 'lift_cs'],
+    'always_valid': ['running_p_value', 'lift_cs'],
     'fixed_horizon': ['p_value', 'lift_ci'],
 }[var('decision_method')] %}
 {%- set p_value, interval = deciding %}
@@ -16,6 +16,22 @@ inference as (
     select * from {{ ref('int_inference') }}
 ),
 
+-- Whoever looks every day has seen the smallest of the p-values so far.
+running as (
+    select
+        inference.*,
+        case
+            when reason is null
+                then min(p_value_always_valid) over (
+                    partition by
+                        experiment_id, metric_name, variation_id, segment_name, segment_value,
+                        counted_by, days_since_exposure
+                    order by day
+                )
+        end as running_p_value
+    from inference
+),
+
 -- A family: what is decided together. A p-value that is NULL decides nothing.
 ranked as (
     select
@@ -25,7 +41,7 @@ ranked as (
             order by {{ p_value }}, metric_name, variation_id, segment_value
         ) as p_rank,
         count({{ p_value }}) over (partition by {{ optimizely_e3.family() }}) as family_size
-    from inference
+    from running
 ),
 
 adjusted as (

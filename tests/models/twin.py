@@ -683,7 +683,6 @@ class Twin:
         rows: list[Row] = []
         for experiment_id, exposures in self._counted_visitors.items():
             exposed_on = {visitor: item.exposed_at.date() for visitor, item in exposures.items()}
-            first, last = min(exposed_on.values()), max(exposed_on.values())
             observed = [
                 (metric_name, days_of)
                 for (experiment, metric_name), days_of in self._observed_days.items()
@@ -697,11 +696,11 @@ class Twin:
                 if before != after
             }
             for metric_name, days_of in observed:
-                for counted_by, last_day in (
-                    ("day_of_exposure", last),
-                    ("day_of_observation", max({last} | changed)),
+                for counted_by, days in (
+                    ("day_of_exposure", set(exposed_on.values())),
+                    ("day_of_observation", changed | set(exposed_on.values())),
                 ):
-                    for day in _dates(first, last_day):
+                    for day in days:
                         until = day if counted_by == "day_of_observation" else date.max
                         counted: dict[str | None, int] = Counter()
                         known: dict[str | None, list[Observed]] = defaultdict(list)
@@ -1341,11 +1340,6 @@ def _automatic_values(conversions: list[Event]) -> dict[str, Observed]:
         found[f"{event_key}: revenue"] = float(sum(row.get("revenue") or 0 for row in rows)), 0.0
         found[f"{event_key}: value"] = float(sum(row.get("value") or 0.0 for row in rows)), 0.0
     return found
-
-
-def _dates(first: date, last: date) -> list[date]:
-    """Every date from one to another, both included."""
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def _at_end(days: ObservedDays, day: date) -> Observed:
