@@ -40,8 +40,9 @@ format: $(VENV)/installed-dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-docs: $(VENV)/installed
+docs: $(VENV)/installed-dev
 	@$(BIN)/python docs/render_cli.py > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	@$(BIN)/python -m docs.render_statistics
 
 clean:
 	rm -rf $(VENV) target logs demo-export demo.duckdb* profiles.yml
