@@ -99,6 +99,15 @@
 
 {% macro spark__each_number_to(last) %}explode(sequence(1, {{ last }})){% endmacro %}
 
+{# The list of the whole numbers from 1 to `last`; empty where that is 0. #}
+{% macro numbers_to(last) %}
+    {{- adapter.dispatch('numbers_to', 'optimizely_e3')(last) -}}
+{% endmacro %}
+
+{% macro default__numbers_to(last) %}range(1, {{ last }} + 1){% endmacro %}
+
+{% macro spark__numbers_to(last) %}slice(sequence(0, {{ last }}), 2, {{ last }}){% endmacro %}
+
 {# The elements of a list of text, with `separator` between them. #}
 {% macro joined_text(list, separator) %}
     {{- adapter.dispatch('joined_text', 'optimizely_e3')(list, separator) -}}
@@ -124,4 +133,19 @@
 
 {% macro spark__first_element(list, condition) %}
     get(filter({{ list }}, element -> {{ condition }}), 0)
+{%- endmacro %}
+
+{# The sum of an expression over a list of numbers; the expression speaks of each as `element`. #}
+{% macro sum_over(list, expression) %}
+    {{- adapter.dispatch('sum_over', 'optimizely_e3')(list, expression) -}}
+{% endmacro %}
+
+{% macro default__sum_over(list, expression) %}
+    list_sum(list_transform({{ list }}, lambda element: {{ expression }}))
+{%- endmacro %}
+
+{% macro spark__sum_over(list, expression) %}
+    aggregate(
+        {{ list }}, cast(0 as double), (total, element) -> total + {{ expression }}
+    )
 {%- endmacro %}
