@@ -124,7 +124,8 @@ PLANTED: dict[str, tuple[Days, Mapping[str, float]]] = {
         {"1": 0.49995, "2": 0.49995, "3": 0.0001},
     ),
     "weight 0 from the third day": (
-        days_of({"1": 500, "2": 500}, {"1": 510, "2": 499}, {"1": 500, "2": 500, "3": 1}, {"1": 9}),
+        # The second day is off without them, but less than could be detected.
+        days_of({"1": 500, "2": 500}, {"1": 510, "2": 450}, {"1": 500, "2": 500, "3": 1}, {"1": 9}),
         {"1": 0.5, "2": 0.5, "3": 0.0},
     ),
     "weight 0 and one other": (days_of({"1": 5, "2": 5}), {"1": 1.0, "2": 0.0}),
@@ -222,6 +223,15 @@ def status_of(p_value: float) -> str:
     return "warn" if p_value <= THRESHOLDS["sample_ratio_warn_p"] else "pass"
 
 
+def test_one_visitor_is_no_evidence(bench: Bench) -> None:
+    """The Bayes factor is 1 then, which shows how exact it is: nothing hides a rounded digit."""
+    bench.plant("1", days_of({"1": 1}), {"1": 0.5, "2": 0.5})
+    bench.plant("2", days_of({"1": 1}), {"1": 0.3, "2": 0.3, "3": 0.4})
+    bench.build("int_variation_weights", "int_sample_ratio_days")
+    for row in bench.rows("from int_sample_ratio_days"):
+        assert row["log_bayes_factor"] == pytest.approx(0, abs=1e-14)
+
+
 def test_the_day_a_deviation_begins(bench: Bench) -> None:
     by_name = {name: PLANTED[name] for name in PLANTED if "from the" in name or "a gap" in name}
     for name, (days, weights) in by_name.items():
@@ -237,6 +247,56 @@ def test_the_day_a_deviation_begins(bench: Bench) -> None:
         "a gap, and a deviation after it": (4, 4),
         "off from the start": (0, 1),
     }
+
+
+@pytest.mark.parametrize(
+    ("visitors", "unlanded", "in_part", "end"),
+    [
+        ((50, 40, 30), (), (), "and some on every day whose decisions are landed."),
+        ((50, 0, 30), (), (), "but nobody on 1 day whose decisions are landed, first 2024-02-21."),
+        ((50, 0, 30), (1,), (), "and some on every day whose decisions are landed."),
+        ((90, 50, 1), (), (), "but only 1 on the last full day, 2024-02-22."),
+        # A day that is landed in part is not full, but nobody on it is nobody.
+        ((90, 50, 1), (), (2,), "and some on every day whose decisions are landed."),
+        ((90, 1, 1), (), (2,), "but only 1 on the last full day, 2024-02-21."),
+        (
+            (90, 0, 30),
+            (),
+            (1,),
+            "but nobody on 1 day whose decisions are landed, first 2024-02-21.",
+        ),
+    ],
+    ids=str,
+)
+def test_days_without_exposures(
+    visitors: tuple[int, ...],
+    unlanded: tuple[int, ...],
+    in_part: tuple[int, ...],
+    end: str,
+    bench: Bench,
+) -> None:
+    bench.plant("1", days_of(*({"1": count} if count else {} for count in visitors)), {})
+    # Days around the run, and of conversions, say nothing.
+    bench.fill(
+        "export_days",
+        [
+            (
+                export_type,
+                FIRST + timedelta(days=number),
+                number not in unlanded,
+                number not in (*unlanded, *in_part) or export_type == "events",
+                False,
+            )
+            for export_type in ("decisions", "events")
+            for number in range(-1, 5)
+        ],
+    )
+    bench.build()
+    [check] = bench.rows("from experiment_health where check_name = 'exposures_per_day'")
+    mean = sum(visitors) / 3
+    assert check["message"] == f"{mean:.1f} visitors a day were exposed on average, {end}"
+    assert check["observed"] == pytest.approx(mean)
+    assert check["status"] == ("warn" if end.startswith("but") else "pass")
 
 
 def test_a_planted_deviation_is_found_near_its_day(bench: Bench) -> None:
