@@ -99,6 +99,15 @@
 
 {% macro spark__each_number_to(last) %}explode(sequence(1, {{ last }})){% endmacro %}
 
+{# The list of the whole numbers from 1 to `last`; empty where that is 0. #}
+{% macro numbers_to(last) %}
+    {{- adapter.dispatch('numbers_to', 'optimizely_e3')(last) -}}
+{% endmacro %}
+
+{% macro default__numbers_to(last) %}range(1, {{ last }} + 1){% endmacro %}
+
+{% macro spark__numbers_to(last) %}slice(sequence(0, {{ last }}), 2, {{ last }}){% endmacro %}
+
 {# The elements of a list of text, with `separator` between them. #}
 {% macro joined_text(list, separator) %}
     {{- adapter.dispatch('joined_text', 'optimizely_e3')(list, separator) -}}

@@ -199,6 +199,7 @@
             'bot_events_per_minute must be a whole number of events, 0 for no limit'
         ) -%}
     {%- endif -%}
+    {%- do mistakes.extend(optimizely_e3.threshold_mistakes()) -%}
     {%- if mistakes -%}
         {%- do exceptions.raise_compiler_error('Wrong vars: ' ~ mistakes | join('; ')) -%}
     {%- endif -%}

@@ -95,6 +95,58 @@ checks as (
     ) as numbers
     union all
     select
+        'numbers_to' as macro_name,
+        count(*) = 2 and min(number) = 1 and max(number) = 2 as is_right
+    from (
+        select {{ optimizely_e3.each_element(optimizely_e3.numbers_to('wanted')) }} as number
+        from (
+            select 2 as wanted
+            union all
+            select 0 as wanted
+        ) as wishes
+    ) as numbers
+    union all
+    select
+        'sum_over' as macro_name,
+        {{ optimizely_e3.sum_over(optimizely_e3.list_of(['1e0', '2e0']), 'element * element') }}
+        = 5 as is_right
+    from examples
+    union all
+    select
+        'days_between' as macro_name,
+        {{ optimizely_e3.days_between('cast(earlier as date)', 'cast(later as date)') }} = 1
+        and {{ optimizely_e3.days_between('cast(later as date)', 'cast(earlier as date)') }} = -1
+            as is_right
+    from examples
+    union all
+    select
+        'number_text' as macro_name,
+        {{ optimizely_e3.number_text('number', 1) }} = '0.3'
+        and {{ optimizely_e3.percent_text('number') }} = '25.0 %'
+        and {{ optimizely_e3.p_value_text('number / 1e4') }} = 'p = 0.00003' as is_right
+    from (select 25e-2 as number) as numbers
+    union all
+    select
+        'chi_square_tail' as macro_name,
+        abs({{ optimizely_e3.chi_square_tail('x', 'degrees') }} / tail - 1e0) < 1e-12 as is_right
+    from (
+        select
+            3e1 as x,
+            cast(1 as bigint) as degrees,
+            4.320463057827497e-8 as tail
+        union all
+        select
+            5e1 as x,
+            cast(7 as bigint) as degrees,
+            1.4444852779215406e-8 as tail
+        union all
+        select
+            2e1 as x,
+            cast(8 as bigint) as degrees,
+            1.0336050675925718e-2 as tail
+    ) as tails
+    union all
+    select
         'row_key' as macro_name,
         count(distinct row_key) = 3 as is_right
     from (

@@ -37,6 +37,8 @@ BUILT = (
     "attribution_audit",
     "session_audit",
     "results_reconciliation",
+    "int_sample_ratio_days",
+    "experiment_health",
 )
 
 TWINS = {

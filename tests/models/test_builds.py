@@ -17,6 +17,7 @@ from tests.models.comparison import (
     assert_equals_twin,
     assert_rows_equal,
 )
+from tests.models.health_twin import HealthTwin
 from tests.models.histories import (
     BURST_LIMIT,
     SPECIAL_PATTERNS,
@@ -210,12 +211,15 @@ def test_the_quality_marts_equal_their_twin(project: Project, export: Path) -> N
     twin = QualityTwin(
         decisions,
         conversions,
-        Twin(decisions, conversions, **shipped_metrics()),
+        Twin(decisions, conversions, seeds=seeded_names(), **shipped_metrics()),
         ledger_of(project),
         [dict(zip(names, row, strict=True)) for row in numbers],
     )
     for mart in MARTS:
         assert_rows_equal(project, mart, getattr(twin, mart)(), "of the demo", exact=False)
+    health = HealthTwin(twin).experiment_health()
+    assert_rows_equal(project, "experiment_health", health, "of the demo", exact=False)
+    assert any(row["status"] == "warn" for row in health)
 
 
 def test_queries_of_the_docs_run(project: Project) -> None:
@@ -455,6 +459,25 @@ def test_a_seed_that_was_never_loaded_says_what_to_do(project: Project) -> None:
         ("{segments: [all]}", 'segments names "all", which is everyone'),
         ("{automatic_metrics: maybe}", "automatic_metrics must be true or false"),
         ("{attribution_window_hours: soon}", "attribution_window_hours must be a number of hours"),
+        ("{bot_fail_share: 20%}", "bot_fail_share must be a number from 0 to 1"),
+        ("{sample_ratio_warn_p: true}", "sample_ratio_warn_p must be a number from 0 to 1"),
+        ("{exposures_warn_share: 1.5}", "exposures_warn_share must be a number from 0 to 1"),
+        ("{late_warn_share: .nan}", "late_warn_share must be a number from 0 to 1"),
+        ("{missing_warn_days: 0}", "missing_warn_days must be a whole number of days, 1 or more"),
+        ("{running_warn_days: 7.5}", "running_warn_days must be a whole number of days"),
+        ("{sample_ratio_concentration: 0}", "sample_ratio_concentration must be a number from 1"),
+        (
+            "{crossover_warn_share: 0.2}",
+            "crossover_warn_share must not be more than crossover_fail",
+        ),
+        (
+            "{sample_ratio_fail_p: 0.1}",
+            "sample_ratio_fail_p must not be more than sample_ratio_warn",
+        ),
+        (
+            "{attribution_fail_share: 1}",
+            "attribution_fail_share must not be more than attribution_",
+        ),
     ],
 )
 def test_a_wrong_var_stops_the_build(project: Project, settings: str, message: str) -> None:

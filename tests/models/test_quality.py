@@ -15,11 +15,12 @@ from loader.prune import prune
 from loader.pull import run_pull
 from loader.spec import TABLES
 from tests.models.comparison import assert_rows_equal
+from tests.models.health_twin import HealthTwin
 from tests.models.histories import State, history, landed_rows, write_state
 from tests.models.project import Project, failures, with_status
 from tests.models.quality_data import fill_seed, ledger_of, vendor_results
 from tests.models.quality_twin import MARTS, QualityTwin
-from tests.models.twin import Twin
+from tests.models.twin import Names, Twin
 
 NOT_PARQUET = b"PAR1 is not enough"
 
@@ -31,6 +32,7 @@ class Case:
     project: Project
     twin: QualityTwin
     policy: dict[str, Any]
+    health: HealthTwin
 
 
 def with_few_sessions(rng: random.Random, state: State) -> State:
@@ -58,6 +60,23 @@ def spoil(root: Path, unit: tuple[str, date]) -> None:
 
 one_case = pytest.mark.parametrize("case", ["as shipped"], indirect=True)
 
+WEIGHTS = {
+    ("9300000077", "18112613000"): 0.3,
+    ("9300000077", "18174970251"): 0.3,
+    ("9300000077", "9900000001"): 0.2,
+    # Nobody ever saw it.
+    ("9300000077", "9900000009"): 0.2,
+    # One with visitors has weight 0.
+    ("18142600572", "18130191769"): 0.5,
+    ("18142600572", "18159011346"): 0.5,
+    ("18142600572", "9900000002"): 0.0,
+    # One of three is not known.
+    ("18156943409", "9900000003"): 0.1,
+    ("18156943409", "9900000004"): 0.1,
+    ("1", "11"): 1.0,
+}
+"""Planned shares, as `loader names` fetches them."""
+
 CASES: dict[str, dict[str, Any]] = {
     "as shipped": {},
     "other policies": {
@@ -68,13 +87,42 @@ CASES: dict[str, dict[str, Any]] = {
     },
 }
 
+THRESHOLDS: dict[str, dict[str, float]] = {
+    "as shipped": {},
+    "other policies": {
+        "sample_ratio_concentration": 12.5,
+        "sample_ratio_warn_p": 0.4,
+        "sample_ratio_fail_p": 0.0004,
+        "crossover_warn_share": 0.5,
+        "crossover_fail_share": 0.9,
+        "bot_warn_share": 0.1,
+        "bot_fail_share": 0.14,
+        "late_warn_share": 0.12,
+        "late_fail_share": 0.175,
+        "missing_warn_days": 2,
+        "missing_fail_days": 2,
+        "running_warn_days": 2,
+        "exposures_warn_share": 0.9,
+        "attribution_warn_share": 0.1,
+        "attribution_fail_share": 0.08,
+    },
+}
+"""Vars of the health checks."""
+
 
 @pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    return build_case(tmp_path_factory.mktemp("quality"), request.param, CASES[request.param])
+    return build_case(
+        tmp_path_factory.mktemp("quality"),
+        request.param,
+        CASES[request.param],
+        THRESHOLDS[request.param],
+    )
 
 
-def build_case(folder: Path, seed: str, policy: dict[str, Any]) -> Case:
+def build_case(
+    folder: Path, seed: str, policy: dict[str, Any], thresholds: dict[str, float]
+) -> Case:
     """Days rewritten, missing, empty, in part, unreadable, pruned; and a results page."""
     rng = random.Random(seed)
     project = Project(folder)
@@ -102,17 +150,32 @@ def build_case(folder: Path, seed: str, policy: dict[str, Any]) -> Case:
 
     kept = {unit: files for unit, files in last.items() if unit[1] >= first_kept}
     decisions, conversions = landed_rows(kept)
-    twin = Twin(decisions, conversions, **policy)
+    fetched = Names(variations={key: {"weight": weight} for key, weight in WEIGHTS.items()})
+    for (experiment_id, variation_id), weight in WEIGHTS.items():
+        project.execute(
+            f"""
+            insert into optimizely_raw.variation_names
+            values ('{experiment_id}', '{variation_id}', null, {weight}, false, now())
+            """
+        )
+    twin = Twin(decisions, conversions, fetched=fetched, **policy)
     results = vendor_results(rng, twin, 100)
     fill_seed(project, [list(row.values()) for row in results])
-    project.build("--exclude", "vendor_results", "--vars", str(policy))
+    project.build("--exclude", "vendor_results", "--vars", str(policy | thresholds))
     quality = QualityTwin(decisions, conversions, twin, ledger_of(project), results)
-    return Case(project, quality, policy)
+    return Case(project, quality, policy, HealthTwin(quality, thresholds))
 
 
 @pytest.mark.parametrize("mart", MARTS)
 def test_a_mart_equals_the_twin(case: Case, mart: str) -> None:
     assert_rows_equal(case.project, mart, getattr(case.twin, mart)())
+
+
+def test_health_equals_the_twin(case: Case) -> None:
+    health = case.health.experiment_health()
+    assert_rows_equal(case.project, "experiment_health", health, exact=False)
+    days = case.health.sample_ratio_days()
+    assert_rows_equal(case.project, "int_sample_ratio_days", days, exact=False)
 
 
 def test_the_history_is_adversarial(case: Case) -> None:
@@ -149,6 +212,8 @@ def test_the_history_is_adversarial(case: Case) -> None:
     }
     reconciled = case.twin.results_reconciliation()
     assert {row["is_within_threshold"] for row in reconciled} == {True, False, None}
+    health = {(row["check_name"], row["status"]) for row in case.health.experiment_health()}
+    assert len(health) > 14, health
     assert len({row["reasons"] for row in reconciled}) > 20
 
 
