@@ -61,7 +61,7 @@ def report(arguments: argparse.Namespace, run: Run, name: str, packages: Sequenc
         packages: Whose versions matter.
     """
     machine = describe_machine(packages)
-    texts = [_machine_text(machine)]
+    texts = [machine_text(machine)]
     print(texts[0], flush=True)
     sections = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
@@ -102,7 +102,8 @@ def describe_machine(packages: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _machine_text(machine: dict[str, Any]) -> str:
+def machine_text(machine: dict[str, Any]) -> str:
+    """The same in words."""
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     return (
         f"{machine['cores']} cores, {machine['memory_gb']} GB of memory, {machine['system']}; "
