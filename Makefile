@@ -1,6 +1,8 @@
 # `make demo`: from nothing to a table of results.  `make test`: everything that CI runs.
 # `make test-spark`: the same numbers on Spark, which needs Java 17 or newer.
 # `make bench`: what pulls and funnels cost beside their baselines, written into benchmarks/README.md.
+# `make simulation`: how often it finds an effect where there is none, and where there is one, in two
+# minutes, written into docs/statistics.md.
 
 # The first Python that is new enough; `make PYTHON=/path/to/python` takes another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -10,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS := 2
 
-.PHONY: demo test test-spark bench lint format docs clean
+.PHONY: demo test test-spark bench simulation lint format docs clean
 
 demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader demo demo-export
@@ -29,6 +31,9 @@ test-spark: $(VENV)/installed-spark
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.landing --write
 	@$(BIN)/python -m benchmarks.funnels --write
+
+simulation: $(VENV)/installed-dev
+	@$(BIN)/python -m benchmarks.simulation --write
 
 lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .

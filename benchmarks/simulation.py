@@ -493,13 +493,18 @@ def _allowed(finding: Finding) -> str:
 def _note(simulation: Simulated, machine: str) -> str:
     plan, pulled, built = simulation.plan, simulation.pulled, simulation.built
     return (
+        "Allowed is what binomial error allows: 1 of 1,000 right shares would lie outside. Without "
+        "a number of theory only the upper limit is known, or none, and the share is for contrast. "
         f"Seed {plan.seed}, {simulation.truth.events:,} events. Vars other than by default: "
-        f"`automatic_metrics` false, `cuped_days` {simulated.DAYS_BEFORE}, "
-        f"`mixing_scale` {_mixing_scale(plan)} and `sample_ratio_concentration` "
-        f"{_concentration(plan)}, which tunes both sequential tests to so many visitors. `loader pull` took {pulled.seconds:.0f} seconds and "
-        f"{pulled.peak_bytes / 1e9:.1f} GB, `dbt build` of the models {built.seconds:.0f} seconds "
-        f"and {built.peak_bytes / 1e9:.1f} GB. On {datetime.now(tz=UTC):%Y-%m-%d}; {machine}"
+        f"`automatic_metrics` false; `cuped_days` {simulated.DAYS_BEFORE}; `mixing_scale` "
+        f"{_mixing_scale(plan)} and `sample_ratio_concentration` {_concentration(plan)}, which "
+        f"tune both sequential tests to so many visitors. `loader pull` took {_cost(pulled)}, "
+        f"`dbt build` of the models {_cost(built)}. {datetime.now(tz=UTC):%Y-%m-%d}; {machine}"
     )
+
+
+def _cost(measured: Measured) -> str:
+    return f"{measured.seconds:.0f} seconds and {measured.peak_bytes / 1e9:.1f} GB"
 
 
 def _parse() -> argparse.Namespace:

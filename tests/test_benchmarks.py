@@ -49,6 +49,26 @@ def test_a_tiny_benchmark_of_funnels(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [found]
 
 
+def test_a_small_simulation(tmp_path: Path) -> None:
+    """False positives, power and intervals of the whole project are what theory allows."""
+    found = tmp_path / "found.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.simulation", "--experiments", "120"),
+            *("--planted", "60", "--visitors", "750", "--days", "3"),
+            *("--folder", str(tmp_path), "--json", str(found)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    findings = json.loads(found.read_text(encoding="utf-8"))["findings"]
+    for_contrast = [finding for finding in findings if finding["upper"] is None]
+    assert (len(findings), len(for_contrast)) == (30, 3)
+    assert list(tmp_path.iterdir()) == [found]
+
+
 def test_numbers_are_written_between_the_markers(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(README.read_text(encoding="utf-8"), encoding="utf-8")
