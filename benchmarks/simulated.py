@@ -161,12 +161,14 @@ def _draw_events(random: np.random.Generator, plan: Plan, visitors: _Visitors) -
     signed_up = np.flatnonzero(random.random(len(rate)) < rate)
     unaffected = plan.experiments * plan.visitors
 
-    # Orders of one customer are alike, so that a ratio has to take visitors for its units.
+    # Orders of one customer are alike, and larger where there are several: a ratio has to take
+    # visitors for its units, and all of its variances and covariances.
     orders = np.where(random.random(unaffected) < CUSTOMER_SHARE, 1, 0)
     orders *= 1 + random.poisson(0.6, unaffected)
     customer = np.repeat(np.arange(unaffected), orders)
-    usual = random.lognormal(np.log(3000), 0.7, unaffected)[customer]
-    revenue = np.rint(usual * random.lognormal(0, 0.6, len(customer))).astype(np.int64)
+    usual = random.lognormal(np.log(3000), 0.7, unaffected) * np.where(orders > 1, 1.5, 1)
+    spent = usual[customer] * random.lognormal(0, 0.6, len(customer))
+    revenue = np.rint(spent).astype(np.int64)
 
     # Who viewed many pages before the exposure views many after it.
     interest = random.gamma(0.5, MEAN_VIEWS / 0.5, unaffected)
