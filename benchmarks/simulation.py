@@ -263,6 +263,9 @@ def _without_effect(simulation: Simulated, walks: theory.Walks) -> Iterator[Find
                 select
                     metric_name,
                     arg_max(p_value, day) as p_value,
+                    arg_max(
+                        2 * difference / (difference_ci_upper - difference_ci_lower), day
+                    ) as difference_in_widths,
                     arg_max(lift_ci_lower, day) > 0 or arg_max(lift_ci_upper, day) < 0
                         as is_lift_missed,
                     min(p_value) as least_p_value,
@@ -277,7 +280,7 @@ def _without_effect(simulation: Simulated, walks: theory.Walks) -> Iterator[Find
             select
                 metric_name,
                 avg(cast(p_value <= {ERROR} as int)),
-                avg(cast(p_value <= 0.5 as int)),
+                avg(pow(difference_in_widths * {theory.quantile(ERROR)}, 2)),
                 avg(cast(is_lift_missed as int)),
                 avg(cast(least_p_value <= {ERROR} as int)),
                 avg(cast(p_value_always_valid <= {ERROR} as int))
@@ -289,10 +292,11 @@ def _without_effect(simulation: Simulated, walks: theory.Walks) -> Iterator[Find
     always_valid = walks.share_beyond(_always_valid_limits(plan))
     for name in METRICS:
         subject = f"no effect, {name}"
-        at_end, half, lift, any_look, ever = found[name]
+        at_end, square, lift, any_look, ever = found[name]
         number = plan.experiments
         yield _two_sided(subject, f"p ≤ {ERROR} at the end", at_end, ERROR, number)
-        yield _two_sided(subject, "p ≤ 0.5 at the end", half, 0.5, number)
+        squares = theory.mean_square_band(number, MISSED_BY_CHANCE)
+        yield Finding(subject, "(difference : standard error)², on average", square, 1, *squares)
         yield _two_sided(subject, "95 % interval of the lift misses 0", lift, ERROR, number)
         looks = f"on any of {plan.days} days"
         # Signups are final on the day of the exposure: theory knows how looks hang together.

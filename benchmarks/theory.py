@@ -65,3 +65,9 @@ def binomial_band(share: float, number: int, missed: float) -> tuple[float, floa
     """Least and largest share among `number` that chance allows, but for `missed` of the cases."""
     lower, upper = stats.binom.ppf([missed / 2, 1 - missed / 2], number, share) / number
     return float(lower), float(upper)
+
+
+def mean_square_band(number: int, missed: float) -> tuple[float, float]:
+    """Least and largest mean of so many squares of standard normal numbers, likewise."""
+    lower, upper = stats.chi2.ppf([missed / 2, 1 - missed / 2], number) / number
+    return float(lower), float(upper)
