@@ -74,15 +74,16 @@ DECLARED = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A share that was found, and what it should be."""
+    """A share or a mean that was found, and what it should be."""
 
     subject: str
     what: str
     found: float
     theory: float | None
     lower: float | None
-    """Least share that is allowed; None is no limit."""
+    """The least that is allowed; None is no limit."""
     upper: float | None
+    is_share: bool = True
 
     @property
     def is_right(self) -> bool:
@@ -296,7 +297,8 @@ def _without_effect(simulation: Simulated, walks: theory.Walks) -> Iterator[Find
         number = plan.experiments
         yield _two_sided(subject, f"p ≤ {ERROR} at the end", at_end, ERROR, number)
         squares = theory.mean_square_band(number, MISSED_BY_CHANCE)
-        yield Finding(subject, "(difference : standard error)², on average", square, 1, *squares)
+        what = "mean of (difference : standard error)²"
+        yield Finding(subject, what, square, 1.0, *squares, is_share=False)
         yield _two_sided(subject, "95 % interval of the lift misses 0", lift, ERROR, number)
         looks = f"on any of {plan.days} days"
         # Signups are final on the day of the exposure: theory knows how looks hang together.
@@ -329,7 +331,7 @@ def _adjusted(simulation: Simulated) -> Iterator[Finding]:
     yield _two_sided(subject, f"p ≤ {ERROR} at the end", at_end, ERROR, plan.experiments)
     explained = simulation.truth.explained
     limits = explained - REDUCTION_ERROR, explained + REDUCTION_ERROR
-    yield Finding(subject, "variance explained, on average", reduction, explained, *limits)
+    yield Finding(subject, "mean of the variance explained", reduction, explained, *limits)
 
 
 def _planted(simulation: Simulated, walks: theory.Walks) -> Iterator[Finding]:
@@ -467,31 +469,32 @@ def _to_markdown(findings: list[Finding], plan: Plan) -> str:
         f"{plan.experiments} experiments without an effect and {plan.planted} with one, each of "
         f"{plan.visitors:,} visitors who arrive over {plan.days} days:",
         "",
-        "| | share of the experiments with | found | theory | allowed |",
+        "| | of the experiments, the share with | found | theory | allowed |",
         "|---|---|---:|---:|---:|",
     ]
     for finding in findings:
         cells = [
             finding.subject,
             finding.what,
-            _percent(finding.found),
-            _percent(finding.theory),
+            _shown(finding, finding.found),
+            _shown(finding, finding.theory),
             _allowed(finding),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.2%}".replace("%", " %")
-
-
 def _allowed(finding: Finding) -> str:
     if finding.upper is None:
         return ""
-    if finding.lower is None:
-        return f"≤ {_percent(finding.upper)}"
-    return f"{_percent(finding.lower)} … {_percent(finding.upper)}"
+    upper = _shown(finding, finding.upper)
+    return f"≤ {upper}" if finding.lower is None else f"{_shown(finding, finding.lower)} … {upper}"
+
+
+def _shown(finding: Finding, number: float | None) -> str:
+    if number is None:
+        return ""
+    return f"{number * 100:.2f} %" if finding.is_share else f"{number:.3f}"
 
 
 def _note(simulation: Simulated, machine: str) -> str:
