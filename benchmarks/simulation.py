@@ -15,6 +15,7 @@ import math
 import shutil
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -211,6 +212,11 @@ def _check_sums(simulation: Simulated) -> None:
     }
     if set(rows) != expected:
         raise BrokenBenchmark(f"experiment_results sums to {sorted(rows)}, not {sorted(expected)}")
+    # In the planted experiments nobody does anything but sign up.
+    tested = plan.experiments * len(METRICS) + plan.planted
+    [(found,)] = _query(simulation, "select count(p_value) from experiment_results")
+    if found != tested:
+        raise BrokenBenchmark(f"experiment_results has {found} p-values, not {tested}")
 
 
 def _check_days(simulation: Simulated) -> None:
@@ -499,7 +505,7 @@ def _shown(finding: Finding, number: float | None) -> str:
 
 def _note(simulation: Simulated, machine: str) -> str:
     plan, pulled, built = simulation.plan, simulation.pulled, simulation.built
-    return (
+    text = (
         "Allowed is what binomial error allows: 1 of 1,000 right shares would lie outside. Without "
         "a number of theory only the upper limit is known, or none, and the share is for contrast. "
         f"Seed {plan.seed}, {simulation.truth.events:,} events. Vars other than by default: "
@@ -508,6 +514,7 @@ def _note(simulation: Simulated, machine: str) -> str:
         f"tune both sequential tests to so many visitors. `loader pull` took {_cost(pulled)}, "
         f"`dbt build` of the models {_cost(built)}. {datetime.now(tz=UTC):%Y-%m-%d}; {machine}"
     )
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def _cost(measured: Measured) -> str:
