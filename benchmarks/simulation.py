@@ -1,6 +1,4 @@
-"""Experiments with a known truth, through the whole project.
-
-    python -m benchmarks.simulation --help
+"""Experiments of known truth, through the whole project: `python -m benchmarks.simulation --help`.
 
 One export (`benchmarks.simulated`) is landed and built, and of the marts is counted how often they
 find an effect: where there is none, and where there is one. Beside it stands what theory gives,
