@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.measure import Measurement
 
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, new_app
-from report.results import draw_results, read_results
+from report.results import draw_results, read_results, read_warnings
 
 app = new_app("Shows what the marts say.")
 
@@ -31,7 +31,7 @@ def show(
 ) -> None:
     """Print the experiment results as a table."""
     results = read_results(warehouse, schema, experiment, metrics or [])
-    tables = list(draw_results(results))
+    tables = list(draw_results(results, read_warnings(warehouse, schema)))
     # A number that is cut is a wrong number: rather a line longer than the terminal.
     console = Console(highlight=False)
     measured = Console(width=10_000)

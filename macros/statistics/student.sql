@@ -51,8 +51,8 @@
 
 {% macro student_quantile_guess(z, degrees) %}
     {#-
-        Nearly the t whose tail is that of `z` in the normal distribution: four terms of
-        Cornish and Fisher's expansion. From 2,000 degrees on it is exact to thirteen digits.
+        Nearly the t whose tail is that of `z` in the normal distribution: Cornish and Fisher's
+        expansion, exact to ten digits from 300 degrees on.
     -#}
     (
         {{ z }}
@@ -63,6 +63,10 @@
             3e0 * power({{ z }}, 7) + 19e0 * power({{ z }}, 5) + 17e0 * power({{ z }}, 3)
             - 15e0 * {{ z }}
         ) / (384e0 * power({{ degrees }}, 3))
+        + (
+            79e0 * power({{ z }}, 9) + 776e0 * power({{ z }}, 7) + 1482e0 * power({{ z }}, 5)
+            - 1920e0 * power({{ z }}, 3) - 945e0 * {{ z }}
+        ) / (92160e0 * power({{ degrees }}, 4))
     )
 {%- endmacro %}
 

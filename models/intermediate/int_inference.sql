@@ -59,7 +59,7 @@ quantiles_{{ step + 1 }} as (
         *,
         {%- for measure in ['difference', 'lift'] %}
         case
-            when {{ measure }}_degrees > 2e3 then {{ measure }}_quantile_{{ step }}
+            when coalesce({{ measure }}_degrees, 3e2) >= 3e2 then {{ measure }}_quantile_{{ step }}
             else {{ optimizely_e3.student_quantile_step(
                 measure ~ '_quantile_' ~ step, measure ~ '_degrees', 'error / 2e0'
             ) }}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from tea_tasting.aggr import Aggregates
 
 from tests.models.project import Project
 
-MODELS = ("int_arms", "int_comparisons", "int_inference", "int_verdicts", "experiment_results")
+MODELS = (
+    *("int_arms", "int_comparisons", "int_inference", "int_verdicts"),
+    *("experiment_results", "experiment_results_daily"),
+)
 """What stands between the summary and the results, each reading the one before."""
 
 Row = dict[str, Any]
@@ -121,6 +125,37 @@ class Chain:
             by_key[experiment, f"{experiment}-{metric}"] for experiment, metric, _ in comparisons
         ]
 
+    def days(
+        self, days: Sequence[tuple[str, date, Comparison]], **settings: Any
+    ) -> list[list[Row]]:
+        """Daily results of one metric of one experiment, of each way of counting and date."""
+        compiled = self._compiled({"minimum_visitors": 2, "minimum_conversions": 0, **settings})
+        with duckdb.connect(str(self.project.warehouse)) as connection:
+            for counted_by, day, comparison in days:
+                self._write(connection, [("1", "metric", comparison)], keep_days=True)
+                connection.execute(
+                    """
+                    insert into int_daily_summary by name
+                    select * exclude (segment_name, segment_value, mature_visitors),
+                        $1 as counted_by, $2::date as day
+                    from metric_summary
+                    """,
+                    [counted_by, day],
+                )
+            for model in MODELS:
+                connection.execute(f"create or replace table main.{model} as {compiled[model]}")
+            found = connection.execute("select * from experiment_results_daily")
+            names = [column[0] for column in found.description]
+            rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+            connection.execute("drop table int_daily_summary")
+        return [
+            sorted(
+                (row for row in rows if (row["counted_by"], row["day"]) == (counted_by, day)),
+                key=lambda row: str(row["variation_id"]),
+            )
+            for counted_by, day, _ in days
+        ]
+
     def _compiled(self, settings: dict[str, Any]) -> dict[str, str]:
         key = repr(sorted(settings.items()))
         if key not in self.compiled:
@@ -131,6 +166,8 @@ class Chain:
         self,
         connection: duckdb.DuckDBPyConnection,
         comparisons: Sequence[tuple[str, str, Comparison]],
+        *,
+        keep_days: bool = False,
     ) -> None:
         connection.execute(
             """
@@ -142,7 +179,7 @@ class Chain:
                 covariate_sum double, covariate_sum_squares double,
                 covariate_product_sum double
             );
-            create or replace table int_daily_summary as
+            create table if not exists int_daily_summary as
                 select * exclude (segment_name, segment_value, mature_visitors),
                     '' as counted_by, current_date as day
                 from metric_summary;
@@ -159,6 +196,8 @@ class Chain:
             );
             """
         )
+        if not keep_days:
+            connection.execute("truncate int_daily_summary")
         summaries = [
             (
                 experiment,

@@ -18,8 +18,13 @@ from tests.models.twin import Twin
 
 POLICIES: tuple[dict[str, Any], ...] = (
     {"segments": ["plan", "device", "it's not there"]},
-    {"attribution": "vendor", "segments": ["300"]},
-    {"visitor_counting": "web", "attribution_window_hours": 5, "crossovers": "exclude"},
+    {"attribution": "vendor", "segments": ["300"], "cuped_days": 3},
+    {
+        "visitor_counting": "web",
+        "attribution_window_hours": 5,
+        "crossovers": "exclude",
+        "cuped_days": 400,
+    },
     {"attribution": "vendor", "visitor_counting": "web", "automatic_metrics": False},
 )
 
@@ -50,6 +55,7 @@ def test_metrics_equal_the_twin(
     result = project.dbt("test", "--select", "path:tests/quality", "--vars", json.dumps(policy))
     assert with_status(result, "fail") | with_status(result, "error") == set(), failures(result)
 
+    assert bool(twin.covariates) == bool(policy.get("cuped_days"))
     types = {row["metric_name"]: row["metric_type"] for row in metrics}
     cases = Counter(types[row["metric_name"]] for row in twin.declared_observations)
     assert sum(cases.values()) > 2000

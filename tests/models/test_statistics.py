@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,8 +14,9 @@ import tea_tasting
 from scipy import integrate, optimize, stats
 from statsmodels.stats.multitest import multipletests
 
+from docs.render_statistics import render
 from tests.models.inference import Arm, Chain, Comparison, Row, peer
-from tests.models.project import Project, compiled_code, failures
+from tests.models.project import ROOT, Project, compiled_code, failures
 
 MIXING_SCALE = 0.05
 DISTANT = 1e-12
@@ -114,7 +116,7 @@ def test_quantiles(chain: Chain, level: float) -> None:
     """Of few degrees and many: an interval's width says them."""
     comparisons = [
         Comparison("sum", (arm_of([0.0, 1.0]), Arm(n, n * 0.5, n * 0.5 + 1e-3 * n)))
-        for n in (2, 3, 5, 11, 40, 2000, 10**5, 10**8)
+        for n in (2, 3, 5, 11, 40, 301, 302, 10**5, 10**8)
     ]
     for comparison, rows in zip(
         comparisons, chain.results(comparisons, confidence_level=level), strict=True
@@ -421,6 +423,45 @@ def test_edges(
             assert (value is None) is (reason is not None), name
         if name.startswith("lift_c"):
             assert (value is None) is (row["lift_reason"] is not None), name
+
+
+def test_by_day_the_smallest_p_value_so_far_counts(chain: Chain) -> None:
+    """Of each way of counting by itself; too few visitors on a day decide nothing on that day."""
+    random = Random("days")
+    days = []
+    for counted_by in ("day_of_exposure", "day_of_observation"):
+        for number in range(12):
+            baseline = random_arm(random, "sum")
+            arms = (baseline, arm_of([1.0]) if number % 4 == 1 else near(random, baseline))
+            days.append((counted_by, date(2026, 1, 1 + number), Comparison("sum", arms)))
+    random.shuffle(days)
+    once = chain.results([comparison for _, _, comparison in days])
+    ours = {
+        day[:2]: (found, row) for day, found, row in zip(days, chain.days(days), once, strict=True)
+    }
+    decided = set()
+    for counted_by in ("day_of_exposure", "day_of_observation"):
+        smallest = 1.0
+        for number in range(12):
+            found, (_, alone) = ours[counted_by, date(2026, 1, 1 + number)]
+            _, row = found
+            for name in ("p_value", "difference_cs_lower", "lift_ci_upper", "reason"):
+                assert row[name] == alone[name]
+            if alone["reason"] is not None:
+                assert row["p_value_always_valid"] is row["q_value"] is None
+                assert row["verdict"] == "not_enough_data"
+                continue
+            smallest = min(smallest, alone["p_value_always_valid"])
+            assert row["p_value_always_valid"] == row["q_value"] == smallest
+            assert (row["verdict"] == "inconclusive") is (smallest > 0.05)
+            decided.add(row["verdict"])
+            decided.add(smallest < alone["p_value_always_valid"])
+    assert decided >= {"inconclusive", True, False} and len(decided) > 3
+
+
+def test_the_page_shows_what_the_command_writes() -> None:
+    page = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    assert render() in page, "run `make docs`"
 
 
 def test_one_arm_is_its_own_baseline(chain: Chain) -> None:

@@ -900,6 +900,9 @@ def test_6_results() -> None:
         "denominator_sum": None,
         "denominator_sum_squares": None,
         "cross_product_sum": None,
+        "covariate_sum": None,
+        "covariate_sum_squares": None,
+        "covariate_product_sum": None,
     }
     results = {(r["metric_name"], r["variation_id"]): r for r in twin.results}
     assert len(results) == 8

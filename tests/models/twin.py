@@ -14,7 +14,7 @@ import csv
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
@@ -189,6 +189,7 @@ class Twin:
         metric_events: Sequence[Cells] = (),
         segments: Sequence[str] = (),
         automatic_metrics: bool = True,
+        cuped_days: int = 0,
         conversions_landed_until: date | None = None,
     ) -> None:
         _require("attribution", attribution, ("derived", "vendor"))
@@ -202,6 +203,7 @@ class Twin:
         self.fetched = fetched
         self.segments = segments
         self.automatic_metrics = automatic_metrics
+        self.cuped_days = cuped_days
         self._declared = read_metrics(metrics, metric_events)
         decisions, conversions = list(decisions), list(conversions)
         if conversions_landed_until is None:
@@ -674,8 +676,69 @@ class Twin:
                         sum(value * below for value, below in pairs) if is_ratio else None
                     ),
                 }
+                | self._covariate_sums(experiment_id, metric_name, observations)
             )
         return rows
+
+    def _covariate_sums(
+        self, experiment_id: str, metric_name: str, observations: list[Row]
+    ) -> dict[str, float | None]:
+        """docs/statistics.md, §6; NULL where nobody of the experiment has the covariate."""
+        found = self.covariates.get((experiment_id, metric_name))
+        pairs = [(row["value"], (found or {}).get(row["visitor_id"], 0.0)) for row in observations]
+        return {
+            "covariate_sum": sum(w for _, w in pairs) if found else None,
+            "covariate_sum_squares": sum(w * w for _, w in pairs) if found else None,
+            "covariate_product_sum": sum(y * w for y, w in pairs) if found else None,
+        }
+
+    @cached_property
+    def covariates(self) -> dict[tuple[str, str], dict[str, float]]:
+        """(experiment, metric) → visitor → what the metric is of the days before the exposure."""
+        events_of: dict[str, list[Event]] = defaultdict(list)
+        for event in self._conversions:
+            if event.visitor_id is not None and event.occurred_at is not None and not event.is_bot:
+                events_of[event.visitor_id].append(event)
+        found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+        for experiment_id, exposures in self._counted_visitors.items():
+            for visitor_id, exposure in exposures.items():
+                earliest = exposure.exposed_at - timedelta(days=self.cuped_days)
+                before = [
+                    event
+                    for event in events_of[visitor_id]
+                    if earliest <= _time(event) < exposure.exposed_at
+                ]
+                values: dict[str, float] = {}
+                if self.automatic_metrics:
+                    values |= {
+                        name: value for name, (value, _) in _automatic_values(before).items()
+                    }
+                for metric in self._declared:
+                    if metric.type in ("conversion", "count", "sum") and any(
+                        metric.matches(event) for event in before
+                    ):
+                        value, _ = observation(
+                            replace(metric, window=None), exposure.exposed_at, before
+                        )
+                        limit = self._caps.get((experiment_id, metric.name))
+                        values[metric.name] = value if limit is None else min(value, limit)
+                for metric_name, value in values.items():
+                    found[experiment_id, metric_name][visitor_id] = value
+        return dict(found)
+
+    @cached_property
+    def _caps(self) -> dict[tuple[str, str], float | None]:
+        """§5 of docs/metrics.md: (experiment, metric) → cap of the observations, if any."""
+        uncapped: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for row in self.declared_observations:
+            uncapped[row["experiment_id"], row["metric_name"]].append(row["uncapped_value"])
+        return {
+            (experiment_id, metric.name): cap(
+                uncapped[experiment_id, metric.name], metric.cap_quantile
+            )
+            for metric in self._metrics_with_rows
+            for experiment_id in self._counted_visitors
+        }
 
     @cached_property
     def daily_summary(self) -> list[Row]:
@@ -769,17 +832,6 @@ class Twin:
         observed: dict[tuple[str, str], dict[str, ObservedDays]] = {}
         for row in self.observations:
             observed.setdefault((row["experiment_id"], row["metric_name"]), {})
-        uncapped: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for row in self.declared_observations:
-            key = (row["experiment_id"], row["metric_name"])
-            uncapped[key].append(row["uncapped_value"])
-        caps = {
-            (experiment_id, metric.name): cap(
-                uncapped[experiment_id, metric.name], metric.cap_quantile
-            )
-            for metric in self._metrics_with_rows
-            for experiment_id in self._counted_visitors
-        }
         for (experiment_id, visitor_id), conversions in self._counted_conversions.items():
             exposure = self._counted_visitors[experiment_id][visitor_id]
             days = sorted({_time(event).date() for event in conversions})
@@ -792,7 +844,7 @@ class Twin:
                     if not any(metric.matches(event) for event in until_then):
                         continue
                     value, below = self._observed(metric, exposure, until_then)
-                    limit = caps[experiment_id, metric.name]
+                    limit = self._caps[experiment_id, metric.name]
                     if limit is not None:
                         value = min(value, limit)
                     found[metric.name] = (value, below or 0.0)
@@ -822,8 +874,13 @@ class Twin:
             baseline_mean = _mean(arms[baseline_id])[1] if baseline_id in arms else None
             for variation_id, arm in arms.items():
                 denominator, mean = _mean(arm)
+                adjusted, adjusted_baseline = mean, baseline_mean
+                if baseline_id in arms:
+                    adjusted, adjusted_baseline = _adjusted(arm, arms[baseline_id])
                 difference = (
-                    mean - baseline_mean if mean is not None and baseline_mean is not None else None
+                    adjusted - adjusted_baseline
+                    if adjusted is not None and adjusted_baseline is not None
+                    else None
                 )
                 rows.append(
                     {
@@ -840,8 +897,10 @@ class Twin:
                         "baseline_mean": baseline_mean,
                         "difference": difference,
                         "lift": (
-                            difference / baseline_mean
-                            if difference is not None and baseline_mean and baseline_mean > 0
+                            difference / adjusted_baseline
+                            if difference is not None
+                            and adjusted_baseline is not None
+                            and adjusted_baseline > 0
                             else None
                         ),
                     }
@@ -1324,6 +1383,37 @@ def _mean(arm: Row) -> tuple[float, float | None]:
     if arm["denominator_sum"] is not None:
         denominator = arm["denominator_sum"]
     return denominator, arm["value_sum"] / denominator if denominator else None
+
+
+def _adjusted(arm: Row, baseline: Row) -> tuple[float | None, float | None]:
+    """docs/statistics.md, §6: both means, adjusted where there is a covariate that varies."""
+    _, mean = _mean(arm)
+    _, baseline_mean = _mean(baseline)
+    if mean is None or baseline_mean is None or arm["covariate_sum"] is None:
+        return mean, baseline_mean
+    both = {
+        name: arm[name] + baseline[name]
+        for name in (
+            *("visitors", "value_sum", "value_sum_squares"),
+            *("covariate_sum", "covariate_sum_squares", "covariate_product_sum"),
+        )
+    }
+    for name in ("value_sum", "covariate_sum"):
+        # Nothing varies within either of them.
+        if all(
+            side[f"{name}_squares"] - side[name] ** 2 / side["visitors"]
+            <= 1e-12 * side[f"{name}_squares"]
+            for side in (arm, baseline)
+        ):
+            return mean, baseline_mean
+    overall = both["covariate_sum"] / both["visitors"]
+    slope = (both["covariate_product_sum"] - both["value_sum"] * overall) / (
+        both["covariate_sum_squares"] - both["covariate_sum"] * overall
+    )
+    return (
+        mean - slope * (arm["covariate_sum"] / arm["visitors"] - overall),
+        baseline_mean - slope * (baseline["covariate_sum"] / baseline["visitors"] - overall),
+    )
 
 
 def _automatic_values(conversions: list[Event]) -> dict[str, Observed]:

@@ -1,5 +1,5 @@
--- Baselines and primary metrics of the seed `experiments` that are not in the data: misspelt, or not
--- there yet. Returns what is named in vain, for each experiment that was seen.
+-- Baselines and primary metrics of the seed `experiments` that are not in the data: misspelt, or
+-- not there yet. Returns what is named in vain, for each experiment that was seen.
 {{ config(severity='warn') }}
 
 with

@@ -23,6 +23,11 @@ ROWS = [
     ("2", "[red]x[/red]: value", "11", "11", 1, -3.5, -3.5, 0.0),
 ]
 
+COLUMNS = (
+    "experiment_id, metric_name, variation_id, baseline_variation_id, visitors, numerator, mean,"
+    " lift, segment_name"
+)
+
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Path:
@@ -33,17 +38,22 @@ def warehouse(tmp_path: Path) -> Path:
             create table experiment_results (
                 experiment_id varchar, metric_name varchar, variation_id varchar,
                 baseline_variation_id varchar, visitors bigint, numerator double, mean double,
-                lift double, segment_name varchar
+                lift double, segment_name varchar, role varchar, decided_by varchar,
+                lift_ci_lower double, lift_ci_upper double, lift_cs_lower double,
+                lift_cs_upper double, verdict varchar
             )
             """
         )
         connection.execute(
             """
+            create table experiment_health (
+                experiment_id varchar, check_name varchar, status varchar, message varchar
+            );
             create table dim_experiments (experiment_id varchar, experiment_name varchar);
-            create table dim_metrics (metric_name varchar, metric_type varchar, role varchar);
+            create table dim_metrics (metric_name varchar, metric_type varchar);
             insert into dim_metrics values
-                ('buy: unique conversions', 'conversion', null), ('buy: revenue', 'sum', null),
-                ('[red]x[/red]: value', 'sum', null), ('of no experiment', 'sum', null);
+                ('buy: unique conversions', 'conversion'), ('buy: revenue', 'sum'),
+                ('[red]x[/red]: value', 'sum'), ('of no experiment', 'sum');
             create table dim_variations (
                 experiment_id varchar, variation_id varchar, variation_name varchar
             );
@@ -53,7 +63,8 @@ def warehouse(tmp_path: Path) -> Path:
             """
         )
         connection.executemany(
-            "insert into experiment_results values (?, ?, ?, ?, ?, ?, ?, ?, 'all')", ROWS
+            f"insert into experiment_results ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, 'all')",
+            ROWS,
         )
         connection.execute(
             "insert into experiment_results select * replace ('device' as segment_name)"
@@ -110,13 +121,13 @@ def test_numbers_are_the_marts(warehouse: Path) -> None:
     assert result.returncode == 0
     assert cells(result.stdout) == [
         ["Experiment", "1"],
-        ["metric", "variation", "visitors", "total", "mean", "lift"],
+        ["metric", "variation", "visitors", "total", "mean", "lift", "interval", "verdict"],
         ["buy:", "revenue", "9", "1,000", "0", "0.000", "baseline"],
         ["10", "2,000", "1,234,567", "617.284"],
         ["buy:", "unique", "conversions", "9", "1,000", "200", "20.00%", "baseline"],
         ["10", "2,000", "500", "25.00%", "+25.0%"],
         ["Experiment", "2"],
-        ["metric", "variation", "visitors", "total", "mean", "lift"],
+        ["metric", "variation", "visitors", "total", "mean", "lift", "interval", "verdict"],
         ["[red]x[/red]:", "value", "11", "1", "-3.50", "-3.500", "baseline"],
     ]
 
@@ -124,14 +135,13 @@ def test_numbers_are_the_marts(warehouse: Path) -> None:
 def test_declared_metrics_come_first_in_the_order_of_their_roles(warehouse: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute(
-            """
+            f"""
             insert into dim_metrics values
-                ('guarded', 'funnel', 'guardrail'), ('second', 'ratio', 'secondary'),
-                ('zzz', 'retention', 'primary');
-            insert into experiment_results values
-                ('2', 'guarded', '11', '11', 4, 1, 0.25, 0, 'all'),
-                ('2', 'second', '11', '11', 4, 0, null, null, 'all'),
-                ('2', 'zzz', '11', '11', 4, 2, 0.5, 0, 'all');
+                ('guarded', 'funnel'), ('second', 'ratio'), ('zzz', 'retention');
+            insert into experiment_results ({COLUMNS}, role) values
+                ('2', 'guarded', '11', '11', 4, 1, 0.25, 0, 'all', 'guardrail'),
+                ('2', 'second', '11', '11', 4, 0, null, null, 'all', 'secondary'),
+                ('2', 'zzz', '11', '11', 4, 2, 0.5, 0, 'all', 'primary');
             """
         )
     result = show("--warehouse", warehouse, "--experiment", "2")
@@ -141,6 +151,44 @@ def test_declared_metrics_come_first_in_the_order_of_their_roles(warehouse: Path
         ["guarded", "11", "4", "1", "25.00%", "baseline"],
         ["[red]x[/red]:", "value", "11", "1", "-3.50", "-3.500", "baseline"],
     ]
+
+
+def test_the_interval_is_that_of_what_decided(warehouse: Path) -> None:
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(
+            """
+            update experiment_results set
+                lift_ci_lower = 0.1, lift_ci_upper = 0.2, lift_cs_lower = -0.05,
+                lift_cs_upper = 1.5, verdict = 'not_enough_data',
+                decided_by = case when metric_name like '%revenue'
+                    then 'always_valid, holm' else 'fixed_horizon' end
+            where variation_id = '10'
+            """
+        )
+    lines = [line for line in show("--warehouse", warehouse).stdout.splitlines() if " 10 " in line]
+    assert len(lines) == 2
+    wanting = ["not", "enough", "data"]
+    assert lines[0].split("617.284")[1].split() == ["-5.0%", "to", "+150.0%", *wanting]
+    assert lines[1].split("+25.0%")[1].split() == ["+10.0%", "to", "+20.0%", *wanting]
+
+
+def test_what_is_wrong_stands_above_the_numbers(warehouse: Path) -> None:
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(
+            """
+            insert into experiment_health values
+                ('1', 'bots', 'warn', 'Some [red]are[/red]'), ('1', 'a', 'pass', 'All is well'),
+                ('1', 'sample_ratio', 'fail', 'Too many' || chr(10)), ('3', 'b', 'fail', 'Gone');
+            """
+        )
+    lines = cells(show("--warehouse", warehouse).stdout)
+    assert lines[:4] == [
+        ["Experiment", "1"],
+        ["fail:", "Too", "many\\n"],
+        ["warn:", "Some", "[red]are[/red]"],
+        ["metric", "variation", "visitors", "total", "mean", "lift", "interval", "verdict"],
+    ]
+    assert "Gone" not in str(lines) and "well" not in str(lines)
 
 
 def test_filters(warehouse: Path) -> None:
@@ -177,7 +225,8 @@ def test_names_are_shown_as_they_are(warehouse: Path) -> None:
         connection.execute("delete from experiment_results")
         for name in names:
             connection.execute(
-                "insert into experiment_results values (?, ?, ?, 'b', 1, 2, 3, null, 'all')",
+                f"insert into experiment_results ({COLUMNS})"
+                " values (?, ?, ?, 'b', 1, 2, 3, null, 'all')",
                 [f"e {name}", f"m {name}", f"v {name}"],
             )
     for encoding in ("utf-8", "ascii"):
@@ -197,7 +246,7 @@ def test_names_stand_beside_their_ids(warehouse: Path) -> None:
     lines = [" ".join(line) for line in cells(show("--warehouse", warehouse).stdout)]
     assert lines[:6] == [
         "Experiment 1 Checkout",
-        "metric variation visitors total mean lift",
+        "metric variation visitors total mean lift interval verdict",
         "buy: revenue 9 1,000 0 0.000 baseline",
         "10 Blue button 2,000 1,234,567 617.284",
         "buy: unique conversions 9 1,000 200 20.00% baseline",
@@ -252,7 +301,7 @@ def test_a_schema_that_is_not_there(warehouse: Path, schema: str) -> None:
 def test_a_schema_of_any_name(warehouse: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute('create schema "a""b"')
-        for table in ("experiment_results", "dim_experiments", "dim_variations", "dim_metrics"):
+        for (table,) in connection.execute("select table_name from duckdb_tables()").fetchall():
             connection.execute(f'create table "a""b".{table} as from {table}')
     assert "Experiment 2" in show("--warehouse", warehouse, "--schema", 'a"b').stdout
 
@@ -265,6 +314,7 @@ def test_a_schema_of_any_name(warehouse: Path) -> None:
         "alter table dim_experiments drop column experiment_name",
         "drop table dim_variations",
         "drop table dim_metrics",
+        "drop table experiment_health",
         "drop table experiment_results; create view experiment_results as select 1 as one",
     ],
 )

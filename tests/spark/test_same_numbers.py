@@ -39,7 +39,11 @@ OTHERWISE: dict[str, Any] = {
     "attribution": "vendor",
     "attribution_window_hours": 72,
     "bot_events_per_minute": 3,
+    "correction": "holm",
     "crossovers": "exclude",
+    "cuped_days": 30,
+    "decision_method": "fixed_horizon",
+    "minimum_visitors": 2,
     "segments": ["plan", "device", "it's not there"],
     "visitor_counting": "web",
 }
