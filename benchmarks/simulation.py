@@ -140,6 +140,8 @@ def _simulate(plan: Plan, scratch: Path) -> Simulated:
     settings = {
         "automatic_metrics": False,
         "cuped_days": simulated.DAYS_BEFORE,
+        # The first day has few customers, and a look at each day is what is tested.
+        "minimum_conversions": 10,
         "mixing_scale": _mixing_scale(plan),
         "sample_ratio_concentration": _concentration(plan),
     }
@@ -507,7 +509,8 @@ def _note(simulation: Simulated, machine: str) -> str:
         "Allowed is what binomial error allows: 1 of 1,000 right shares would lie outside. Without "
         "a number of theory only the upper limit is known, or none, and the share is for contrast. "
         f"Seed {plan.seed}, {simulation.truth.events:,} events. Vars other than by default: "
-        f"`automatic_metrics` false; `cuped_days` {simulated.DAYS_BEFORE}; `mixing_scale` "
+        f"`automatic_metrics` false; `cuped_days` {simulated.DAYS_BEFORE}; "
+        f"`minimum_conversions` 10; `mixing_scale` "
         f"{_mixing_scale(plan)} and `sample_ratio_concentration` {_concentration(plan)}, which "
         f"tune both sequential tests to so many visitors. `loader pull` took {_cost(pulled)}, "
         f"`dbt build` of the models {_cost(built)}. {datetime.now(tz=UTC):%Y-%m-%d}; {machine}"

@@ -134,6 +134,14 @@ final as (
         arms.value_sum as numerator,
         arms.denominator,
         arms.mean,
+        -- How many outcomes the mean stands on: of a rate, those of the rarer kind; of a ratio,
+        -- visitors with a denominator, as many as if all had the same.
+        case
+            when metrics.is_rate then least(arms.value_sum, arms.visitors - arms.value_sum)
+            when arms.denominator_sum is not null
+                then
+                    arms.denominator * arms.denominator / nullif(arms.denominator_squares, 0)
+        end as outcomes,
         -- Sums of squares and products about the means.
         arms.covariate_sum / arms.visitors as covariate_mean,
         {{ optimizely_e3.squares_about_mean('value_sum', 'value_sum_squares', 'visitors') }}

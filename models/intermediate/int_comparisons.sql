@@ -6,8 +6,7 @@ with
 arms as (
     select
         *,
-        variation_id = baseline_variation_id as is_baseline,
-        least(numerator, denominator - numerator) as rarer_outcomes
+        variation_id = baseline_variation_id as is_baseline
     from {{ ref('int_arms') }}
 ),
 
@@ -20,8 +19,8 @@ beside_baselines as (
             as baseline_mean,
         max(case when is_baseline then mean_variance end) over arms_compared
             as baseline_mean_variance,
-        max(case when is_baseline then rarer_outcomes end) over arms_compared
-            as baseline_rarer_outcomes,
+        max(case when is_baseline then outcomes end) over arms_compared
+            as baseline_outcomes,
         max(case when is_baseline then value_squares end) over arms_compared
             as baseline_value_squares,
         max(case when is_baseline then covariate_mean end) over arms_compared
@@ -127,9 +126,7 @@ with_reasons as (
             when difference is null then 'no_denominator'
             when least(visitors, baseline_visitors) < {{ least_visitors }}
                 then 'too_few_visitors'
-            when
-                is_rate
-                and least(rarer_outcomes, baseline_rarer_outcomes) < {{ least_conversions }}
+            when least(outcomes, baseline_outcomes) < {{ least_conversions }}
                 then 'too_few_conversions'
             when difference_variance = 0 then 'no_variance'
         end as reason

@@ -326,8 +326,6 @@ def two_loads(tmp_path: Path) -> tuple[Project, Twin]:
     "built_first",
     [
         ("fct_sessions", "fct_exposures", "int_event_observations"),
-        ("int_events_sessionized", "fct_decisions", "fct_sessions", "fct_exposures"),
-        ("int_events_sessionized", "fct_conversions", "fct_sessions", "fct_exposures"),
         ("int_events_sessionized", "fct_decisions", "fct_conversions", "int_event_observations"),
     ],
 )
@@ -370,10 +368,6 @@ def test_changed_patterns_recompute_everybody(tmp_path: Path) -> None:
         assert project.query("select count(*) from build_watermarks where settings is null") == [
             (0,)
         ]
-    # A build loads the shipped seed again.
-    project.build()
-    twin = Twin(*rows, **shipped_metrics())
-    assert_equals_twin(project, twin, "with the shipped patterns again")
 
 
 @pytest.mark.parametrize(
@@ -398,7 +392,7 @@ def test_policies_on_adversarial_data(policy: dict[str, Any], tmp_path: Path) ->
     assert_equals_twin(project, twin, f"under {policy}")
 
 
-@pytest.mark.parametrize("name", ["my-data.duckdb", "a b.c.duckdb"])
+@pytest.mark.parametrize("name", ["my-data b.c.duckdb"])
 def test_the_warehouse_may_be_called_anything(project: Project, name: str) -> None:
     renamed = Project(project.folder, name)
     project.warehouse.rename(renamed.warehouse)

@@ -18,7 +18,8 @@ from tests.models.histories import (
 from tests.models.project import Project, failures
 from tests.models.twin import Twin
 
-LOADS = 6
+LOADS = 5
+"""Each is compared with a rebuild or with the twin in turn, and the last one with both."""
 METRICS = 20
 """Declared at first; some come, go and change with each load."""
 GROUPS = 4
@@ -61,7 +62,11 @@ def test_incremental_equals_full_refresh_and_twin(
             fail_half_way(project, random.choice(BREAKABLE), *arguments)
         project.build(*arguments, declared=True)
         where = f"after load {step} of side_by_side({seeds}), --law-seed {run}"
-        assert_equals_full_refresh(project, where, *arguments, declared=True)
+        is_last = step == LOADS - 1
+        if step % 2 == 1 or is_last:
+            assert_equals_full_refresh(project, where, *arguments, declared=True)
+            if not is_last:
+                continue
         twin = Twin(
             *landed_rows(state),
             metrics=metrics,

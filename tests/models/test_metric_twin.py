@@ -831,7 +831,7 @@ def test_6_summary_and_segments() -> None:
 
 
 def test_6_results_of_a_ratio_in_segments() -> None:
-    """The baseline is of the segment; a mean by 0 is NULL, and so is what follows from it."""
+    """The baseline is of the experiment; a mean by 0 is NULL, and so is what follows from it."""
     own = ("baseline_variation_id", "visitors", "numerator", "denominator", "mean")
     names = (*own, "baseline_mean", "difference", "lift")
     found = {
@@ -843,7 +843,7 @@ def test_6_results_of_a_ratio_in_segments() -> None:
     assert found["all", "all", "9"] == ("9", 2, 50.0, 1.0, 50.0, 50.0, 0.0, 0.0)
     assert found["plan", "gold", "10"] == ("9", 1, 400.0, 2.0, 200.0, 50.0, 150.0, 3.0)
     # Nobody of 9 has no plan.
-    assert found["plan", "(none)", "10"] == ("10", 1, 60.0, 3.0, 20.0, 20.0, 0.0, 0.0)
+    assert found["plan", "(none)", "10"] == ("9", 1, 60.0, 3.0, 20.0, None, None, None)
     assert found["plan", "red", "9"] == ("9", 1, 0.0, 0.0, None, None, None, None)
 
 

@@ -397,6 +397,22 @@ def constant(value: float, visitors: int) -> Arm:
         ("sum", arm_of([-9.0, 2.0] * 50), arm_of([1.0, 2.0] * 50), None, "mean_not_positive"),
         ("sum", arm_of([9.0, 2.0] * 50), arm_of([1.0, -2.0] * 50), None, "mean_not_positive"),
         ("sum", constant(0, 100), arm_of([1.0, 2.0] * 50), None, "mean_not_positive"),
+        # Of nine denominators in all, and of thirty of which one is nearly everything.
+        (
+            "ratio",
+            Arm(300, 5, 25, 9, 9, 4),
+            Arm(300, 50, 250, 90, 90, 40),
+            "too_few_conversions",
+            None,
+        ),
+        (
+            "ratio",
+            Arm(300, 50, 250, 90, 4000, 40),
+            Arm(300, 50, 250, 90, 90, 40),
+            "too_few_conversions",
+            None,
+        ),
+        ("ratio", Arm(300, 50, 250, 10, 10, 10), Arm(300, 50, 250, 90, 90, 40), None, None),
         ("ratio", Arm(300, 5, 25, 0, 0, 0), Arm(300, 5, 25, 9, 9, 4), "no_denominator", None),
         ("sum", Arm(10**12, 1e12, 3e12), Arm(10**12, 1.00001e12, 3e12), None, None),
         ("sum", Arm(100, 1e149, 1e297), Arm(100, 1.1e149, 1.3e297), None, None),
