@@ -18,7 +18,7 @@ from tests.models.histories import (
 from tests.models.project import Project, failures
 from tests.models.twin import Twin
 
-LOADS = 5
+LOADS = 4
 """Each is compared with a rebuild or with the twin in turn, and the last one with both."""
 METRICS = 20
 """Declared at first; some come, go and change with each load."""
