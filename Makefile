@@ -18,7 +18,7 @@ demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader demo demo-export
 	@$(BIN)/loader pull --source demo-export --warehouse demo.duckdb
 	@echo "dbt build: models and their tests …"
-	@OPTIMIZELY_E3_WAREHOUSE=demo.duckdb $(BIN)/dbt --quiet build
+	@OPTIMIZELY_E3_WAREHOUSE=demo.duckdb $(BIN)/dbt --quiet build --full-refresh
 	@$(BIN)/report show --warehouse demo.duckdb --metric 'purchase rate' --metric 'revenue per visitor'
 	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report show"
 
