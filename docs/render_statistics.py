@@ -5,11 +5,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import tea_tasting
 from scipy import stats
 
 from benchmarks.tables import write_between_markers
-from tests.models.inference import Arm, Chain, Comparison, Row, peer
+from tests.models.inference import Arm, Chain, Comparison, Row, peer, welch_degrees
 
 PAGE = Path(__file__).with_name("statistics.md")
 
@@ -91,11 +90,7 @@ def _scipy(comparison: Comparison) -> Row | None:
         equal_var=False,
     )
     variances = [side.variance / side.visitors for side in (arm, baseline)]
-    degrees = sum(variances) ** 2 / sum(
-        variance**2 / (side.visitors - 1)
-        for variance, side in zip(variances, (arm, baseline), strict=True)
-    )
-    width = stats.t.ppf(0.975, degrees) * math.sqrt(sum(variances))
+    width = stats.t.ppf(0.975, welch_degrees(arm, baseline)) * math.sqrt(sum(variances))
     difference = arm.mean - baseline.mean
     return {
         "p_value": float(test.pvalue),
@@ -105,20 +100,7 @@ def _scipy(comparison: Comparison) -> Row | None:
 
 
 def _tea_tasting(comparison: Comparison) -> Row | None:
-    baseline, arm = comparison.arms
-    if comparison.metric_type == "conversion":
-        return None
-    if arm.covariate_sum is None:
-        return dict(peer(comparison))
-    metric = tea_tasting.Mean("value", "covariate")
-    result = metric.analyze_aggregates(baseline.aggregates(), arm.aggregates())
-    return {
-        "p_value": result.pvalue,
-        "difference_ci_lower": result.effect_size_ci_lower,
-        "difference_ci_upper": result.effect_size_ci_upper,
-        "lift_ci_lower": result.rel_effect_size_ci_lower,
-        "lift_ci_upper": result.rel_effect_size_ci_upper,
-    }
+    return None if comparison.metric_type == "conversion" else dict(peer(comparison))
 
 
 if __name__ == "__main__":

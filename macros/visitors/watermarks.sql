@@ -184,7 +184,7 @@
         {%- do mistakes.append('automatic_metrics must be true or false') -%}
     {%- endif -%}
     {%- for name, lowest in {'confidence_level': 0.5, 'power': 0.5, 'mixing_scale': 0}.items() -%}
-        {%- if var(name) is not number or not lowest < var(name) < 1 -%}
+        {%- if not optimizely_e3.is_number(var(name)) or not lowest < var(name) < 1 -%}
             {%- do mistakes.append(name ~ ' must be a number between ' ~ lowest ~ ' and 1') -%}
         {%- endif -%}
     {%- endfor -%}

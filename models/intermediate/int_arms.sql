@@ -117,7 +117,6 @@ final as (
         arms.counted_by,
         arms.day,
         arms.days_since_exposure,
-        metrics.metric_type,
         metrics.is_rate,
         metrics.direction,
         metrics.non_inferiority_margin,

@@ -143,7 +143,6 @@ final as (
         counted_by,
         day,
         days_since_exposure,
-        metric_type,
         role,
         direction,
         non_inferiority_margin,

@@ -2,10 +2,6 @@
 
 with
 
-exposures as (
-    select * from {{ ref('int_counted_exposures') }}
-),
-
 experiment_metrics as (
     select * from {{ ref('int_experiment_metrics') }}
 ),
@@ -18,10 +14,9 @@ exposed as (
     select
         experiment_id,
         variation_id,
-        cast(exposed_at as date) as exposed_on,
-        count(*) as visitors
-    from exposures
-    group by experiment_id, variation_id, cast(exposed_at as date)
+        exposure_date as exposed_on,
+        new_visitors as visitors
+    from {{ ref('int_exposure_days') }}
 ),
 
 -- Not every date of a span: a client's clock that is wrong by decades would make a row of each.

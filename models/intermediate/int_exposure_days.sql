@@ -1,4 +1,4 @@
-{#- A table, for all exposures are counted here and nowhere else in the checks. -#}
+{#- A table, for all exposures are counted by day here, and nowhere else. -#}
 {{ config(materialized='table') }}
 
 with

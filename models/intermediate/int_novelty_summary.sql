@@ -3,10 +3,6 @@
 
 with
 
-exposures as (
-    select * from {{ ref('int_counted_exposures') }}
-),
-
 experiment_metrics as (
     select *
     from {{ ref('int_experiment_metrics') }}
@@ -27,10 +23,9 @@ exposed as (
     select
         experiment_id,
         variation_id,
-        cast(exposed_at as date) as exposed_on,
-        count(*) as visitors
-    from exposures
-    group by experiment_id, variation_id, cast(exposed_at as date)
+        exposure_date as exposed_on,
+        new_visitors as visitors
+    from {{ ref('int_exposure_days') }}
 ),
 
 last_day as (

@@ -84,7 +84,7 @@ terms as (
         -- The logarithm of 1 + the excess, without the loss of digits where that is small.
         * case
             when abs(relative_excess) < 5e-1
-                then 2e0 * atanh(relative_excess / (2e0 + relative_excess))
+                then {{ optimizely_e3.log_of_one_plus('relative_excess') }}
             else ln(posterior_visitors / (all_posterior_visitors * expected_share))
         end
         + {{ optimizely_e3.stirling_remainder('posterior_visitors') }}

@@ -240,10 +240,18 @@ class Chain:
         )
 
 
+def welch_degrees(arm: Arm, baseline: Arm) -> float:
+    """Degrees of freedom of a difference of two means."""
+    variances = [(a.variance / a.visitors, a.visitors) for a in (arm, baseline)]
+    total = sum(variance for variance, _ in variances)
+    return float(total**2 / sum(variance**2 / (n - 1) for variance, n in variances))
+
+
 def peer(comparison: Comparison) -> dict[str, float]:
-    """What statsmodels says of proportions, and tea-tasting of the rest."""
+    """What statsmodels says of proportions, and tea-tasting of the rest and of adjusted means."""
     baseline, arm = comparison.arms
-    if comparison.metric_type == "conversion":
+    covariate = None if arm.covariate_sum is None else "covariate"
+    if comparison.metric_type == "conversion" and covariate is None:
         counts = (arm.value_sum, arm.visitors, baseline.value_sum, baseline.visitors)
         test = proportion.test_proportions_2indep(
             *counts, compare="diff", method="wald", correction=False
@@ -260,7 +268,7 @@ def peer(comparison: Comparison) -> dict[str, float]:
             "lift_ci_upper": float(ratio_upper) - 1,
         }
     denominator = "denominator" if comparison.metric_type == "ratio" else None
-    metric = tea_tasting.RatioOfMeans("value", denominator)
+    metric = tea_tasting.RatioOfMeans("value", denominator, covariate)
     result = metric.analyze_aggregates(baseline.aggregates(), arm.aggregates())
     return {
         "p_value": result.pvalue,

@@ -15,7 +15,7 @@ from scipy import integrate, optimize, stats
 from statsmodels.stats.multitest import multipletests
 
 from docs.render_statistics import render
-from tests.models.inference import Arm, Chain, Comparison, Row, peer
+from tests.models.inference import Arm, Chain, Comparison, Row, peer, welch_degrees
 from tests.models.project import ROOT, Project, compiled_code, failures
 
 MIXING_SCALE = 0.05
@@ -126,12 +126,6 @@ def test_quantiles(chain: Chain, level: float) -> None:
         width = rows[1]["difference_ci_upper"] - rows[1]["difference"]
         expected = stats.t.ppf((1 + level) / 2, welch_degrees(arm, baseline)) * error
         assert width == pytest.approx(expected, rel=1e-9)
-
-
-def welch_degrees(arm: Arm, baseline: Arm) -> float:
-    variances = [(a.variance / a.visitors, a.visitors) for a in (arm, baseline)]
-    total = sum(variance for variance, _ in variances)
-    return float(total**2 / sum(variance**2 / (n - 1) for variance, n in variances))
 
 
 @pytest.mark.parametrize("metric_type", ["conversion", "sum", "ratio"])
