@@ -15,30 +15,20 @@ variations as (
     select * from {{ ref('dim_variations') }}
 ),
 
-steps as (
-    select
-        *,
-        lag(visitors) over (
-            partition by experiment_id, metric_name, variation_id
-            order by step
-        ) as previous_visitors
-    from funnel_report
-    where
-        {{ optimizely_e3.is_asked_for('experiment_id') }}
-        and {{ optimizely_e3.is_asked_for('metric_name') }}
-        and {{ optimizely_e3.is_asked_for('variation_id') }}
-),
-
 losses as (
     select
         *,
-        previous_visitors - visitors as lost_visitors,
+        visitors + lost_visitors as previous_visitors,
         row_number() over (
             partition by experiment_id, metric_name, variation_id
-            order by previous_visitors - visitors desc, step
+            order by lost_visitors desc, step
         ) as loss_rank
-    from steps
-    where step > 0
+    from funnel_report
+    where
+        step > 0
+        and {{ optimizely_e3.is_asked_for('experiment_id') }}
+        and {{ optimizely_e3.is_asked_for('metric_name') }}
+        and {{ optimizely_e3.is_asked_for('variation_id') }}
 ),
 
 final as (

@@ -598,6 +598,7 @@ class Twin:
                                 "visitors": visitors,
                                 "rate_of_exposed": visitors / exposed,
                                 "rate_of_previous": visitors / before if before else None,
+                                "lost_visitors": None if before is None else before - visitors,
                                 "median_seconds": (
                                     percentile(seconds, Fraction(1, 2)) if seconds else None
                                 ),

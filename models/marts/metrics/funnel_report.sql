@@ -99,6 +99,7 @@ final as (
         visitors,
         cast(visitors as double) / cast(exposed_visitors as double) as rate_of_exposed,
         cast(visitors as double) / nullif(cast(previous_visitors as double), 0) as rate_of_previous,
+        previous_visitors - visitors as lost_visitors,
         median_seconds,
         p90_seconds
     from compared
