@@ -59,6 +59,7 @@ observed as (
         previous_value,
         denominator,
         previous_denominator,
+        conversion_count,
         is_latest,
         exposed_on,
         observed_on
@@ -74,6 +75,7 @@ observed as (
         cast(0 as double) as previous_value,
         cast(null as double) as denominator,
         cast(null as double) as previous_denominator,
+        cast(null as bigint) as conversion_count,
         true as is_latest,
         exposed_on,
         observed_on
@@ -91,6 +93,7 @@ observed as (
         cast(observations.denominator as double) as denominator,
         case when observations.denominator is not null then cast(0 as double) end
             as previous_denominator,
+        cast(null as bigint) as conversion_count,
         true as is_latest,
         cast(exposures.exposed_at as date) as exposed_on,
         cast(null as date) as observed_on
@@ -113,6 +116,7 @@ observed as (
         cast({{ metric.value | format('previous_') }} as double) as previous_value,
         cast(null as double) as denominator,
         cast(null as double) as previous_denominator,
+        conversion_count,
         is_latest,
         exposed_on,
         observed_on
@@ -134,6 +138,7 @@ final as (
             as previous_value,
         observed.denominator,
         observed.previous_denominator,
+        observed.conversion_count,
         observed.is_latest,
         observed.exposed_on,
         observed.observed_on

@@ -222,7 +222,11 @@ additions as (
             else part_days.whole_amount
         end as whole_amount,
         case when part_days.clause <> 'denominator' then part_days.amount end as amount,
-        case when part_days.clause = 'denominator' then part_days.event_count end as denominator
+        case when part_days.clause = 'denominator' then part_days.event_count end as denominator,
+        case
+            when metrics.metric_type <> 'compound' and part_days.clause <> 'denominator'
+                then part_days.event_count
+        end as conversion_count
     from part_days
     inner join metrics on part_days.metric_number = metrics.metric_number
     {%- for held_on, sessions in [('held_from', 1), ('none_of_held_on', -1)] %}
@@ -237,7 +241,8 @@ additions as (
         1 as min_count,
         {{ sessions }} as whole_amount,
         cast(null as double) as amount,
-        cast(null as bigint) as denominator
+        cast(null as bigint) as denominator,
+        cast(null as bigint) as conversion_count
     from held_compounds
     where {{ held_on }} is not null
     {%- endfor %}
@@ -254,7 +259,8 @@ days as (
         max(min_count) as min_count,
         sum(cast(whole_amount as decimal(38, 0))) as whole_amount,
         sum(amount) as amount,
-        sum(denominator) as denominator
+        sum(denominator) as denominator,
+        sum(conversion_count) as conversion_count
     from additions
     group by experiment_id, visitor_id, variation_id, exposed_on, observed_on, metric_number
 ),
@@ -273,6 +279,7 @@ observed as (
         coalesce(sum(amount) over {{ frame }}, 0) as {{ prefix }}amount,
         coalesce(sum(denominator) over {{ frame }}, 0) as {{ prefix }}denominator,
         {%- endfor %}
+        coalesce(sum(conversion_count) over by_day, 0) as conversion_count,
         lead(observed_on) over by_day is null as is_latest
     from days
     {{ optimizely_e3.windows_by_day(['experiment_id', 'visitor_id', 'metric_number']) }}
@@ -298,6 +305,9 @@ final as (
                 then cast(observed.{{ prefix }}denominator as double)
         end as {{ prefix }}denominator,
         {%- endfor %}
+        case
+            when metrics.metric_type <> 'compound' then cast(observed.conversion_count as bigint)
+        end as conversion_count,
         observed.is_latest,
         observed.exposed_on,
         observed.observed_on

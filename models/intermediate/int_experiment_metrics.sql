@@ -24,7 +24,8 @@ observed as (
         experiment_id,
         metric_name,
         metric_origin,
-        bool_or(denominator is not null) as is_ratio
+        bool_or(denominator is not null) as is_ratio,
+        bool_or(conversion_count is not null) as is_of_conversions
     from metric_values
     group by experiment_id, metric_name, metric_origin
 ),
@@ -33,7 +34,8 @@ wanted as (
     select
         metric_name,
         metric_origin,
-        bool_or(is_ratio) as is_ratio
+        bool_or(is_ratio) as is_ratio,
+        bool_or(is_of_conversions) as is_of_conversions
     from observed
     where metric_origin <> 'automatic'
     group by metric_name, metric_origin
@@ -45,7 +47,8 @@ present as (
         experiment_id,
         metric_name,
         metric_origin,
-        is_ratio
+        is_ratio,
+        is_of_conversions
     from observed
     where metric_origin = 'automatic'
     union all
@@ -53,7 +56,8 @@ present as (
         experiments.experiment_id,
         wanted.metric_name,
         wanted.metric_origin,
-        wanted.is_ratio
+        wanted.is_ratio,
+        wanted.is_of_conversions
     from experiments
     cross join wanted
 ),
@@ -64,6 +68,7 @@ final as (
         present.metric_name,
         present.metric_origin,
         present.is_ratio,
+        present.is_of_conversions,
         definitions.maturity_microseconds
     from present
     left join definitions on present.metric_name = definitions.metric_name

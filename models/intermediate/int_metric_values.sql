@@ -13,7 +13,8 @@ final as (
         metric_origin,
         uncapped_value,
         value,
-        denominator
+        denominator,
+        conversion_count
     from daily_values
     where is_latest
 )

@@ -238,6 +238,26 @@ def observation(
     return value, denominator
 
 
+def conversion_count(metric: Metric, exposed_at: datetime, events: Sequence["Event"]) -> int | None:
+    """How many events make up an observation; None where it is not made up of events.
+
+    Args:
+        metric: What is observed.
+        exposed_at: The visitor's exposure to the experiment.
+        events: All of the visitor's events that count for the experiment, in any order.
+    """
+    if metric.type in ("funnel", "compound"):
+        return None
+    clause = "numerator" if metric.type == "ratio" else "event"
+    if metric.type == "retention":
+        begin = exposed_at + (metric.window or timedelta(0))
+        end = datetime.max if metric.within is None else begin + metric.within
+        counted = [event for event in events if begin <= at(event) < end]
+    else:
+        counted = list(in_window(metric, exposed_at, events))
+    return sum(any(part.matches(event) for part in metric.clause(clause)) for event in counted)
+
+
 def in_window(metric: Metric, exposed_at: datetime, events: Sequence["Event"]) -> Sequence["Event"]:
     """§3: the events up to the end of the metric's window, that instant included."""
     if metric.window is None:

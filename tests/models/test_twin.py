@@ -679,6 +679,7 @@ def test_experiments_and_variations() -> None:
             "variation_count": 3,
             "decision_count": 6,
             "visitor_count": 4,
+            "counted_visitor_count": 2,
             "crossover_count": 1,
             "holdback_count": 1,
             "bot_count": 1,
@@ -686,11 +687,18 @@ def test_experiments_and_variations() -> None:
             "last_seen_at": NOON + 2 * HOUR,
         }
     ]
-    names = ("variation_id", "campaign_id", "decision_count", "first_seen_at", "last_seen_at")
+    names = (
+        "variation_id",
+        "campaign_id",
+        "decision_count",
+        "visitor_count",
+        "first_seen_at",
+        "last_seen_at",
+    )
     assert {tuple(r[name] for name in names) for r in twin.variations} == {
-        ("1", "9", 3, NOON, NOON),
-        ("2", "95", 2, NOON - HOUR, NOON + 2 * HOUR),
-        ("3", "1", 0, NOON + 2 * HOUR, NOON + 2 * HOUR),
+        ("1", "9", 3, 2, NOON, NOON),
+        ("2", "95", 2, 0, NOON - HOUR, NOON + 2 * HOUR),
+        ("3", "1", 0, 0, NOON + 2 * HOUR, NOON + 2 * HOUR),
     }
 
 
@@ -708,6 +716,7 @@ def test_experiments_without_variations() -> None:
         "variation_count": 0,
         "decision_count": 0,
         "visitor_count": 0,
+        "counted_visitor_count": 0,
         "crossover_count": 0,
         "holdback_count": 0,
         "bot_count": 0,
@@ -895,6 +904,8 @@ def test_6_results() -> None:
         "segment_value": "all",
         "visitors": 2,
         "mature_visitors": 2,
+        "unique_conversions": 2,
+        "total_conversions": 3,
         "value_sum": 400.0,
         "value_sum_squares": 100_000.0,
         "denominator_sum": None,
@@ -914,6 +925,8 @@ def test_6_results() -> None:
         "segment_value": "all",
         "baseline_variation_id": "9",
         "visitors": 2,
+        "unique_conversions": 2,
+        "total_conversions": 3,
         "numerator": 400.0,
         "denominator": 2,
         "mean": 200.0,

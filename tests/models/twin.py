@@ -28,6 +28,7 @@ from .metric_twin import (
     Metric,
     Step,
     cap,
+    conversion_count,
     is_mature,
     observation,
     percentile,
@@ -396,6 +397,7 @@ class Twin:
                     ),
                     "decision_count": sum(1 for item in sightings if item.is_decision),
                     "visitor_count": len(statuses),
+                    "counted_visitor_count": len(self._counted_visitors.get(experiment_id, {})),
                     "crossover_count": statuses.count("crossover"),
                     "holdback_count": statuses.count("holdback"),
                     "bot_count": statuses.count("bot"),
@@ -422,6 +424,10 @@ class Twin:
                 ),
                 "weight": self._named("variations", (experiment_id, variation_id), "weight"),
                 "decision_count": sum(1 for item in sightings if item.is_decision),
+                "visitor_count": sum(
+                    exposure.variation_id == variation_id
+                    for exposure in self._counted_visitors.get(experiment_id, {}).values()
+                ),
                 "first_seen_at": _least(item.occurred_at for item in sightings),
                 "last_seen_at": _greatest(item.occurred_at for item in sightings),
             }
@@ -667,6 +673,8 @@ class Twin:
                     "segment_value": segment_value,
                     "visitors": len(observations),
                     "mature_visitors": sum(1 for row in observations if row["is_mature"]),
+                    "unique_conversions": sum(1 for value in values if value != 0),
+                    "total_conversions": self._total_conversions(observations),
                     "value_sum": sum(values),
                     "value_sum_squares": sum(value * value for value in values),
                     "denominator_sum": sum(below for _, below in pairs) if is_ratio else None,
@@ -680,6 +688,27 @@ class Twin:
                 | self._covariate_sums(experiment_id, metric_name, observations)
             )
         return rows
+
+    def _total_conversions(self, observations: list[Row]) -> int | None:
+        """§6: the events that observations of one metric are made up of."""
+        metrics = {metric.name: metric for metric in self._metrics_with_rows}
+        total = 0
+        for row in observations:
+            experiment_id, visitor_id = row["experiment_id"], row["visitor_id"]
+            conversions = self._counted_conversions.get((experiment_id, visitor_id), [])
+            if row["metric_name"] in metrics:
+                exposed_at = self._counted_visitors[experiment_id][visitor_id].exposed_at
+                count = conversion_count(metrics[row["metric_name"]], exposed_at, conversions)
+                if count is None:
+                    return None
+                total += count
+            else:
+                event_key = row["metric_name"].rpartition(": ")[0]
+                for conversion in conversions:
+                    name = conversion.row.get("event_name")
+                    key = conversion.row.get("entity_id") if name is None else name
+                    total += key == event_key
+        return total
 
     def _covariate_sums(
         self, experiment_id: str, metric_name: str, observations: list[Row]
@@ -892,6 +921,8 @@ class Twin:
                         "segment_value": value,
                         "baseline_variation_id": baseline_id,
                         "visitors": arm["visitors"],
+                        "unique_conversions": arm["unique_conversions"],
+                        "total_conversions": arm["total_conversions"],
                         "numerator": arm["value_sum"],
                         "denominator": float(denominator),
                         "mean": mean,

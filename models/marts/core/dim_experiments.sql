@@ -16,6 +16,14 @@ registered as (
     select * from {{ ref('stg_registry__experiments') }}
 ),
 
+counted as (
+    select
+        experiment_id,
+        sum(new_visitors) as visitor_count
+    from {{ ref('int_exposure_days') }}
+    group by experiment_id
+),
+
 seen as (
     select
         experiment_id,
@@ -51,6 +59,7 @@ final as (
         seen.variation_count,
         seen.decision_count,
         coalesce(visitors.visitor_count, 0) as visitor_count,
+        cast(coalesce(counted.visitor_count, 0) as bigint) as counted_visitor_count,
         coalesce(visitors.crossover_count, 0) as crossover_count,
         coalesce(visitors.holdback_count, 0) as holdback_count,
         coalesce(visitors.bot_count, 0) as bot_count,
@@ -58,6 +67,7 @@ final as (
         seen.last_seen_at
     from seen
     left join visitors on seen.experiment_id = visitors.experiment_id
+    left join counted on seen.experiment_id = counted.experiment_id
     left join registered on seen.experiment_id = registered.experiment_id
     left join fetched on seen.experiment_id = fetched.experiment_id
 )

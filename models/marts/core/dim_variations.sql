@@ -12,6 +12,15 @@ registered as (
     select * from {{ ref('stg_registry__variations') }}
 ),
 
+counted as (
+    select
+        experiment_id,
+        variation_id,
+        sum(new_visitors) as visitor_count
+    from {{ ref('int_exposure_days') }}
+    group by experiment_id, variation_id
+),
+
 seen as (
     select
         experiment_id,
@@ -33,9 +42,14 @@ final as (
         coalesce(registered.variation_name, fetched.variation_name) as variation_name,
         coalesce(registered.weight, fetched.weight) as weight,
         seen.decision_count,
+        cast(coalesce(counted.visitor_count, 0) as bigint) as visitor_count,
         seen.first_seen_at,
         seen.last_seen_at
     from seen
+    left join counted
+        on
+            seen.experiment_id = counted.experiment_id
+            and seen.variation_id = counted.variation_id
     left join registered
         on
             seen.experiment_id = registered.experiment_id

@@ -57,7 +57,8 @@ segmented_values as (
         'all' as segment_name,
         'all' as segment_value,
         value,
-        denominator
+        denominator,
+        conversion_count
     from metric_values
     {%- if var('segments') %}
     union all
@@ -68,7 +69,8 @@ segmented_values as (
         exposures.segment_name,
         exposures.segment_value,
         metric_values.value,
-        metric_values.denominator
+        metric_values.denominator,
+        metric_values.conversion_count
     from metric_values
     inner join exposures
         on
@@ -85,6 +87,8 @@ sums as (
         metric_name,
         segment_name,
         segment_value,
+        cast(count_if(value <> 0) as bigint) as unique_conversions,
+        cast(sum(conversion_count) as bigint) as total_conversions,
         sum(value) as value_sum,
         sum(value * value) as value_sum_squares,
         sum(denominator) as denominator_sum,
@@ -147,6 +151,10 @@ final as (
         arms.segment_value,
         arms.visitors,
         arms.mature_visitors,
+        coalesce(sums.unique_conversions, 0) as unique_conversions,
+        case
+            when experiment_metrics.is_of_conversions then coalesce(sums.total_conversions, 0)
+        end as total_conversions,
         coalesce(sums.value_sum, cast(0 as double)) as value_sum,
         coalesce(sums.value_sum_squares, cast(0 as double)) as value_sum_squares,
         case
