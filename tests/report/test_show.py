@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from unittest import mock
 
@@ -14,6 +15,7 @@ import duckdb
 import pytest
 
 from report.__main__ import main
+from tests.report.marts import Row, create_marts
 
 ROWS = [
     ("1", "buy: unique conversions", "9", "9", 1000, 200.0, 0.2, 0.0),
@@ -24,53 +26,59 @@ ROWS = [
 ]
 
 COLUMNS = (
-    "experiment_id, metric_name, variation_id, baseline_variation_id, visitors, numerator, mean,"
-    " lift, segment_name"
+    "experiment_id",
+    "metric_name",
+    "variation_id",
+    "baseline_variation_id",
+    "visitors",
+    "numerator",
+    "mean",
+    "lift",
 )
+
+NAMED: dict[str, list[Row]] = {
+    "dim_experiments": [
+        {"experiment_id": "1", "first_seen_at": datetime(2026, 1, 1)},
+        {"experiment_id": "2", "experiment_name": "", "first_seen_at": datetime(2026, 1, 1)},
+    ],
+    "dim_metrics": [
+        {"metric_name": "buy: unique conversions", "metric_type": "conversion"},
+        {"metric_name": "buy: revenue", "metric_type": "sum", "measure": "revenue"},
+        {"metric_name": "[red]x[/red]: value", "metric_type": "sum"},
+        {"metric_name": "of no experiment", "metric_type": "sum"},
+    ],
+    "dim_variations": [
+        {"experiment_id": "1", "variation_id": "9"},
+        {"experiment_id": "2", "variation_id": "10", "variation_name": "of another"},
+        {"experiment_id": "2", "variation_id": "11", "variation_name": ""},
+    ],
+}
+
+
+def result(*values: str | float | None, **more: str) -> Row:
+    """A row of results, for everyone, of no declared metric."""
+    row = dict(zip(COLUMNS, values, strict=True))
+    return row | {"segment_name": "all", "role": "automatic", "decided_by": "always_valid"} | more
 
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Path:
     path = tmp_path / "warehouse.duckdb"
-    with duckdb.connect(path) as connection:
-        connection.execute(
-            """
-            create table experiment_results (
-                experiment_id varchar, metric_name varchar, variation_id varchar,
-                baseline_variation_id varchar, visitors bigint, numerator double, mean double,
-                lift double, segment_name varchar, role varchar, decided_by varchar,
-                lift_ci_lower double, lift_ci_upper double, lift_cs_lower double,
-                lift_cs_upper double, verdict varchar
-            )
-            """
-        )
-        connection.execute(
-            """
-            create table experiment_health (
-                experiment_id varchar, check_name varchar, status varchar, message varchar
-            );
-            create table dim_experiments (experiment_id varchar, experiment_name varchar);
-            create table dim_metrics (metric_name varchar, metric_type varchar);
-            insert into dim_metrics values
-                ('buy: unique conversions', 'conversion'), ('buy: revenue', 'sum'),
-                ('[red]x[/red]: value', 'sum'), ('of no experiment', 'sum');
-            create table dim_variations (
-                experiment_id varchar, variation_id varchar, variation_name varchar
-            );
-            insert into dim_experiments values ('1', null), ('2', '');
-            insert into dim_variations values
-                ('1', '9', null), ('2', '10', 'of another'), ('2', '11', '');
-            """
-        )
-        connection.executemany(
-            f"insert into experiment_results ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, 'all')",
-            ROWS,
-        )
-        connection.execute(
-            "insert into experiment_results select * replace ('device' as segment_name)"
-            " from experiment_results where experiment_id = '2'"
-        )
+    results = [result(*row) for row in ROWS]
+    of_segments = [row | {"segment_name": "device"} for row in results if row["mean"] == -3.5]
+    create_marts(path, NAMED | {"experiment_results": results + of_segments})
     return path
+
+
+def add(path: Path, *rows: Row) -> None:
+    """Adds results."""
+    with duckdb.connect(path) as connection:
+        for row in rows:
+            connection.execute(
+                f"insert into experiment_results ({', '.join(row)})"
+                f" values ({', '.join('?' * len(row))})",
+                list(row.values()),
+            )
 
 
 @dataclass(frozen=True)
@@ -122,8 +130,8 @@ def test_numbers_are_the_marts(warehouse: Path) -> None:
     assert cells(result.stdout) == [
         ["Experiment", "1"],
         ["metric", "variation", "visitors", "total", "mean", "lift", "interval", "verdict"],
-        ["buy:", "revenue", "9", "1,000", "0", "0.000", "baseline"],
-        ["10", "2,000", "1,234,567", "617.284"],
+        ["buy:", "revenue", "9", "1,000", "0.00", "0.00", "baseline"],
+        ["10", "2,000", "12,345.67", "6.17"],
         ["buy:", "unique", "conversions", "9", "1,000", "200", "20.00%", "baseline"],
         ["10", "2,000", "500", "25.00%", "+25.0%"],
         ["Experiment", "2"],
@@ -135,17 +143,19 @@ def test_numbers_are_the_marts(warehouse: Path) -> None:
 def test_declared_metrics_come_first_in_the_order_of_their_roles(warehouse: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute(
-            f"""
-            insert into dim_metrics values
-                ('guarded', 'funnel'), ('second', 'ratio'), ('zzz', 'retention');
-            insert into experiment_results ({COLUMNS}, role) values
-                ('2', 'guarded', '11', '11', 4, 1, 0.25, 0, 'all', 'guardrail'),
-                ('2', 'second', '11', '11', 4, 0, null, null, 'all', 'secondary'),
-                ('2', 'zzz', '11', '11', 4, 2, 0.5, 0, 'all', 'primary');
+            """
+            insert into dim_metrics (metric_name, metric_type) values
+                ('guarded', 'funnel'), ('second', 'ratio'), ('zzz', 'retention')
             """
         )
-    result = show("--warehouse", warehouse, "--experiment", "2")
-    assert cells(result.stdout)[2:] == [
+    add(
+        warehouse,
+        result("2", "guarded", "11", "11", 4, 1, 0.25, 0, role="guardrail"),
+        result("2", "second", "11", "11", 4, 0, None, None, role="secondary"),
+        result("2", "zzz", "11", "11", 4, 2, 0.5, 0, role="primary"),
+    )
+    found = show("--warehouse", warehouse, "--experiment", "2")
+    assert cells(found.stdout)[2:] == [
         ["zzz", "11", "4", "2", "50.00%", "baseline"],
         ["second", "11", "4", "0", "baseline"],
         ["guarded", "11", "4", "1", "25.00%", "baseline"],
@@ -168,7 +178,7 @@ def test_the_interval_is_that_of_what_decided(warehouse: Path) -> None:
     lines = [line for line in show("--warehouse", warehouse).stdout.splitlines() if " 10 " in line]
     assert len(lines) == 2
     wanting = ["not", "enough", "data"]
-    assert lines[0].split("617.284")[1].split() == ["-5.0%", "to", "+150.0%", *wanting]
+    assert lines[0].split("6.17")[1].split() == ["-5.0%", "to", "+150.0%", *wanting]
     assert lines[1].split("+25.0%")[1].split() == ["+10.0%", "to", "+20.0%", *wanting]
 
 
@@ -176,7 +186,7 @@ def test_what_is_wrong_stands_above_the_numbers(warehouse: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute(
             """
-            insert into experiment_health values
+            insert into experiment_health (experiment_id, check_name, status, message) values
                 ('1', 'bots', 'warn', 'Some [red]are[/red]'), ('1', 'a', 'pass', 'All is well'),
                 ('1', 'sample_ratio', 'fail', 'Too many' || chr(10)), ('3', 'b', 'fail', 'Gone');
             """
@@ -223,22 +233,27 @@ def test_names_are_shown_as_they_are(warehouse: Path) -> None:
     names = (":smile: [red]x[/red]", "\x1b[31mred\x07", "two\nlines\r", "é 🛒 \u202e")
     with duckdb.connect(warehouse) as connection:
         connection.execute("delete from experiment_results")
+        connection.execute("delete from dim_experiments")
         for name in names:
             connection.execute(
-                f"insert into experiment_results ({COLUMNS})"
-                " values (?, ?, ?, 'b', 1, 2, 3, null, 'all')",
-                [f"e {name}", f"m {name}", f"v {name}"],
+                "insert into dim_experiments (experiment_id, first_seen_at)"
+                " values (?, '2026-01-01')",
+                [f"e {name}"],
             )
+    add(
+        warehouse,
+        *(result(f"e {name}", f"m {name}", f"v {name}", "b", 1, 2, 3, None) for name in names),
+    )
     for encoding in ("utf-8", "ascii"):
-        result = show("--warehouse", warehouse, encoding=encoding, columns="20")
-        assert (result.returncode, result.stderr) == (0, "")
-        assert all(line.isprintable() for line in result.stdout.split("\n"))
-        assert result.stdout.count("\n") == len(names) * 4
+        shown = show("--warehouse", warehouse, encoding=encoding, columns="20")
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert all(line.isprintable() for line in shown.stdout.split("\n"))
+        assert shown.stdout.count("\n") == len(names) * 4
         for name in (":smile: [red]x[/red]", "\\x1b[31mred\\x07", "two\\nlines\\r"):
-            assert re.search(rf"^Experiment e {re.escape(name)} *$", result.stdout, re.MULTILINE)
-            assert f"m {name} v {name} " in " ".join(result.stdout.split())
-        assert ("🛒" if encoding == "utf-8" else "\\U0001f6d2") in result.stdout
-        assert "\\u202e" in result.stdout
+            assert re.search(rf"^Experiment e {re.escape(name)} *$", shown.stdout, re.MULTILINE)
+            assert f"m {name} v {name} " in " ".join(shown.stdout.split())
+        assert ("🛒" if encoding == "utf-8" else "\\U0001f6d2") in shown.stdout
+        assert "\\u202e" in shown.stdout
 
 
 def test_names_stand_beside_their_ids(warehouse: Path) -> None:
@@ -247,8 +262,8 @@ def test_names_stand_beside_their_ids(warehouse: Path) -> None:
     assert lines[:6] == [
         "Experiment 1 Checkout",
         "metric variation visitors total mean lift interval verdict",
-        "buy: revenue 9 1,000 0 0.000 baseline",
-        "10 Blue button 2,000 1,234,567 617.284",
+        "buy: revenue 9 1,000 0.00 0.00 baseline",
+        "10 Blue button 2,000 12,345.67 6.17",
         "buy: unique conversions 9 1,000 200 20.00% baseline",
         "10 Blue button 2,000 500 25.00% +25.0%",
     ]
@@ -280,7 +295,11 @@ def name(warehouse: Path, experiment: str, variation: str) -> None:
         connection.execute(
             "update dim_experiments set experiment_name = ? where experiment_id = '1'", [experiment]
         )
-        connection.execute("insert into dim_variations values ('1', '10', ?)", [variation])
+        connection.execute(
+            "insert into dim_variations (experiment_id, variation_id, variation_name)"
+            " values ('1', '10', ?)",
+            [variation],
+        )
 
 
 @pytest.mark.parametrize("columns", ["1", "20", "40"])
@@ -288,7 +307,7 @@ def test_no_number_is_cut(warehouse: Path, columns: str) -> None:
     wide = show("--warehouse", warehouse, columns="200").stdout
     narrow = show("--warehouse", warehouse, columns=columns).stdout
     assert numbers(narrow) == numbers(wide)
-    assert "1,234,567" in numbers(narrow)
+    assert "12,345.67" in numbers(narrow)
     assert "…" not in narrow
 
 
