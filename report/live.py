@@ -4,8 +4,10 @@ Streamlit runs this file anew at each choice of a reader. `report serve` starts 
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -137,9 +139,32 @@ def main(warehouse: Path, schema: str) -> None:
     draw(page.draw_experiment(experiment, states, panels, view, read_at))
 
 
+PLACE = """
+export default ({ data, parentElement }) => {
+  const place = parentElement.querySelector(".place");
+  if (place.drawn === data) return; // what the reader has unfolded stays so
+  place.drawn = data;
+  place.innerHTML = data;
+};
+"""
+
+
+@st.cache_resource
+def place() -> Callable[..., Any]:
+    """Where a fragment goes. `st.html` would take the charts out of it."""
+    component = st.components.v2.component(
+        "page",
+        html='<div class="place"></div>',
+        css=page.style(),
+        js=PLACE,
+        isolate_styles=False,
+    )
+    return cast(Callable[..., Any], component)
+
+
 def draw(body: Markup) -> None:
-    """Puts a fragment into the page."""
-    st.html(Markup("<style>{}</style>{}").format(Markup(page.style()), body))
+    """Puts a fragment into the page; what is from outside is escaped in it already."""
+    place()(data=str(body), key="page")
 
 
 @st.fragment(run_every=BUSY_SECONDS)

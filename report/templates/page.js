@@ -1,7 +1,7 @@
 "use strict";
 // An address with #anchor opens what it points to; what is opened becomes the address.
 const unfold = () => {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(location.hash.slice(1));
   if (target) {
     const details = target.closest("details");
     if (details) details.open = true;

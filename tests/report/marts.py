@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -43,12 +44,14 @@ def create_marts(path: Path, rows: Mapping[str, Iterable[Row]], schema: str = "m
             connection.execute(
                 f"create table {model} ({', '.join(f'{n} {t}' for n, t in columns.items())})"
             )
-            for row in rows.get(model, ()):
+            given = list(rows.get(model, ()))
+            for row in given:
                 assert row.keys() <= columns.keys(), (model, row.keys() - columns.keys())
-                connection.execute(
-                    f"insert into {model} ({', '.join(row)}) values ({', '.join('?' * len(row))})",
-                    list(row.values()),
-                )
+            if given:
+                table = pa.table({name: [row.get(name) for row in given] for name in columns})
+                connection.register("given", table)
+                connection.execute(f"insert into {model} from given")
+                connection.unregister("given")
 
 
 def _columns(model: str) -> dict[str, str]:

@@ -57,12 +57,11 @@ SHAPES = {
         name=HOSTILE[0],
         variations={f"{n}{name[:20]}": name for n, name in enumerate(HOSTILE)},
         metrics=[
-            (f"{name} {type_}", type_, measure, "secondary")
-            for name in HOSTILE
-            for type_, measure in (("conversion", "events"), ("sum", "revenue"))
+            (f"{name} {number}", "conversion", "events", "secondary")
+            for number, name in enumerate(HOSTILE)
         ]
         + [(f"funnel {HOSTILE[0]}", "funnel", None, "primary")],
-        segments=[(HOSTILE[1], HOSTILE[0]), (HOSTILE[1], HOSTILE[7])],
+        segments=[(HOSTILE[1], HOSTILE[0])],
         days=2,
         steps=("exposed", *HOSTILE),
     ),
