@@ -1,4 +1,4 @@
-# `make demo`: from nothing to a table of results.  `make test`: everything that CI runs.
+# `make demo`: from nothing to a table of results and a page of them.  `make test`: everything that CI runs.
 # `make test-spark`: the same numbers on Spark, which needs Java 17 or newer.
 # `make bench`: what pulls and funnels cost beside their baselines, written into benchmarks/README.md.
 # `make simulation`: how often it finds an effect where there is none, and where there is one, in two
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS := 2
 
-.PHONY: demo test test-spark bench simulation lint format docs clean
+.PHONY: demo test test-spark browser bench simulation lint format docs screenshot clean
 
 demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader demo demo-export
@@ -20,13 +20,21 @@ demo: $(VENV)/installed profiles.yml
 	@echo "dbt build: models and their tests …"
 	@OPTIMIZELY_E3_WAREHOUSE=demo.duckdb $(BIN)/dbt --quiet build --full-refresh
 	@$(BIN)/report show --warehouse demo.duckdb --metric 'purchase rate' --metric 'revenue per visitor'
-	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report show"
+	@$(BIN)/report build --warehouse demo.duckdb --out demo-site
+	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report build"
 
-test: lint
+test: lint browser
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST)
 
 test-spark: $(VENV)/installed-spark
 	@$(BIN)/python -m pytest tests/spark $(PYTEST)
+
+# The tests of the pages are skipped without one.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "installing a browser …" && \
+		{ apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1; } || \
+		echo "no browser was found, and none can be installed: the tests of the pages are skipped"
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.landing --write
@@ -49,8 +57,11 @@ docs: $(VENV)/installed-dev
 	@$(BIN)/python docs/render_cli.py > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(BIN)/python -m docs.render_statistics
 
+screenshot: demo $(VENV)/installed-dev browser
+	@$(BIN)/python docs/take_screenshot.py demo-site/experiment-21000000001.html
+
 clean:
-	rm -rf $(VENV) target logs demo-export demo.duckdb* profiles.yml
+	rm -rf $(VENV) target logs demo-export demo-site demo.duckdb* profiles.yml
 
 profiles.yml:
 	@cp profiles.example.yml $@
@@ -62,7 +73,7 @@ $(VENV)/python:
 	@touch $@
 
 $(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[report]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/python pyproject.toml constraints.txt

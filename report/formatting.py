@@ -17,6 +17,9 @@ NOTHING = "\N{EN DASH}"
 
 SMALLEST_P_VALUE = 0.0001
 
+LONGEST_NAME = 40
+"""Characters of a name that are sure to be seen; a longer one can be cut at its end."""
+
 
 def count(value: float | None) -> str:
     """A whole number: 12,345."""
@@ -115,7 +118,10 @@ def heading(column: str) -> str:
 
 def name(text: str) -> Markup:
     """A name from outside: inert, in its own direction, whatever it holds."""
-    return Markup('<bdi class="name">{}</bdi>').format(shown(text))
+    printable = shown(text)
+    if len(printable) > LONGEST_NAME:
+        return Markup('<bdi class="name" title="{0}">{0}</bdi>').format(printable)
+    return Markup('<bdi class="name">{}</bdi>').format(printable)
 
 
 def named(id_: str, text: str | None) -> Markup:

@@ -80,14 +80,15 @@ def verdict(result: Result) -> Markup:
     if result.is_baseline or result.verdict is None:
         return Markup('<span class="baseline">Baseline</span>')
     word, colour = VERDICTS[result.verdict]
-    if colour == "unclear" or result.lift is None:
-        arrow = "" if result.verdict == "not_enough_data" else "↔"
-    else:
-        arrow = "↑" if result.lift > 0 else "↓"
+    arrow = "↔"
+    if colour != "unclear":
+        is_up = (result.verdict == "better") == (result.direction != "decrease")
+        arrow = "↑" if is_up else "↓"
+    sign = Markup('<span class="arrow" aria-hidden="true">{}</span>').format(arrow)
     lines = [
-        Markup(
-            '<span class="verdict {}"><span class="arrow" aria-hidden="true">{}</span>{}</span>'
-        ).format(colour, arrow, word)
+        Markup('<span class="verdict {}">{}{}</span>').format(
+            colour, "" if result.verdict == "not_enough_data" else sign, word
+        )
     ]
     note = REASONS.get(result.reason or "", "")
     if result.is_non_inferior is not None and result.non_inferiority_margin is not None:
@@ -135,7 +136,9 @@ def variations(headline: Headline, baseline_id: str | None) -> Markup:
             formatting.share(variation.weight),
             formatting.count(variation.visitor_count),
         )
-        for variation in headline.variations
+        for variation in sorted(
+            headline.variations, key=lambda variation: variation.variation_id != baseline_id
+        )
     ]
     return _table("variations", "Variation", ("Role", "Planned share", "Visitors"), rows)
 

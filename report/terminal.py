@@ -10,9 +10,6 @@ from loader.errors import shown
 from report import formatting
 from report.marts import Headline, Result
 
-LONGEST_NAME = 40
-"""Characters of a name that are shown: a longer one would push the numbers out of sight."""
-
 
 def draw_results(headline: Headline, results: Sequence[Result]) -> Table:
     """A row for each metric and variation of one experiment.
@@ -64,6 +61,6 @@ def _named(id_: str, name: str | None) -> str:
     if not name:
         return shown(id_)
     printable = shown(name)
-    if len(printable) > LONGEST_NAME:
-        printable = printable[: LONGEST_NAME - 1] + "…"
+    if len(printable) > formatting.LONGEST_NAME:  # it would push the numbers out of sight
+        printable = printable[: formatting.LONGEST_NAME - 1] + "…"
     return f"{shown(id_)} {printable}"

@@ -136,7 +136,10 @@ class Chain:
                 connection.execute(
                     """
                     insert into int_daily_summary by name
-                    select * exclude (segment_name, segment_value, mature_visitors),
+                    select * exclude (
+                        segment_name, segment_value, mature_visitors, unique_conversions,
+                        total_conversions
+                    ),
                         $1 as counted_by, $2::date as day
                     from metric_summary
                     """,
@@ -174,17 +177,24 @@ class Chain:
             create or replace table metric_summary (
                 experiment_id varchar, metric_name varchar, variation_id varchar,
                 segment_name varchar, segment_value varchar, visitors bigint,
-                mature_visitors bigint, value_sum double, value_sum_squares double,
+                mature_visitors bigint, unique_conversions bigint,
+                total_conversions bigint, value_sum double, value_sum_squares double,
                 denominator_sum double, denominator_sum_squares double, cross_product_sum double,
                 covariate_sum double, covariate_sum_squares double,
                 covariate_product_sum double
             );
             create table if not exists int_daily_summary as
-                select * exclude (segment_name, segment_value, mature_visitors),
+                select * exclude (
+                    segment_name, segment_value, mature_visitors, unique_conversions,
+                    total_conversions
+                ),
                     '' as counted_by, current_date as day
                 from metric_summary;
             create or replace table int_novelty_summary as
-                select * exclude (segment_name, segment_value, mature_visitors),
+                select * exclude (
+                    segment_name, segment_value, mature_visitors, unique_conversions,
+                    total_conversions
+                ),
                     0::bigint as days_since_exposure
                 from metric_summary;
             create or replace table dim_metrics (
@@ -207,6 +217,8 @@ class Chain:
                 "all",
                 arm.visitors,
                 arm.visitors,
+                0,
+                None,
                 arm.value_sum,
                 arm.value_sum_squares,
                 arm.denominator_sum,

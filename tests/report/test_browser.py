@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import duckdb
 import pytest
 
+from docs.take_screenshot import BROWSERS, FLAGS
 from loader.errors import shown
 from report.site import build_site, page_name
 from tests.report.marts import ROOT, create_marts, rows_of
@@ -24,8 +25,6 @@ from tests.report.shapes import HOSTILE, SHAPES
 playwright_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-sync"]
 VIEWS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 900}},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -35,9 +34,9 @@ VIEWS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip(f"no browser is installed ({', '.join(NAMES)}): run `make browser` as root")
+        pytest.skip(f"no browser is installed ({', '.join(BROWSERS)}): run `make browser` as root")
     with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
@@ -142,11 +141,9 @@ def result_cells(row: dict[str, Any]) -> list[str]:
     if is_baseline:
         verdict = "Baseline"
     else:
-        arrow = {"better": None, "worse": None, "inconclusive": "\u2194", "not_enough_data": ""}[
-            row["verdict"]
-        ]
-        if arrow is None:
-            arrow = "\u2191" if row["lift"] > 0 else "\u2193"
+        up, down = ("better", "worse") if row["direction"] == "increase" else ("worse", "better")
+        arrows = {up: "\u2191", down: "\u2193", "inconclusive": "\u2194", "not_enough_data": ""}
+        arrow = arrows[row["verdict"]]
         verdict = arrow + row["verdict"].replace("_", " ").capitalize()
         if row["is_non_inferior"] is not None:
             verdict += "5% worse is " + ("ruled out" if row["is_non_inferior"] else "possible")
@@ -171,7 +168,7 @@ def result_cells(row: dict[str, Any]) -> list[str]:
 
 
 RESULTS = """
-    select results.*, metric_type, measure, variation_name
+    select results.*, metric_type, measure, direction, variation_name
     from experiment_results as results
     inner join dim_metrics using (metric_name)
     inner join dim_variations using (experiment_id, variation_id)

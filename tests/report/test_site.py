@@ -9,12 +9,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from loader.errors import ExitCode, LoaderError
 from report import page, sql_panels
 from report.formatting import NOTHING
 from report.site import build_site, page_name
-from tests.report.marts import Shape, create_marts, rows_of
+from tests.report.marts import MODELS, ROOT, Shape, create_marts, rows_of
 from tests.report.shapes import SHAPES
 
 LARGEST_PAGE = 1_500_000
@@ -243,6 +244,16 @@ def test_a_file_is_a_panel(warehouse: Path, tmp_path: Path) -> None:
     ]
     places = [section.index(f">{cell}<", section.index(">12<")) for cell in cells]
     assert places == sorted(places)
+
+
+def test_the_page_prints_the_panel_that_is_there() -> None:
+    shipped = (sql_panels.FOLDER / "novelty.sql").read_text()
+    assert f"```sql\n{shipped}```" in (ROOT / "docs/report.md").read_text()
+
+
+def test_the_exposure_names_what_is_read() -> None:
+    [exposure] = yaml.safe_load((ROOT / "models/exposures.yml").read_text())["exposures"]
+    assert exposure["depends_on"] == [f"ref('{model}')" for model in sorted(MODELS)]
 
 
 @pytest.mark.parametrize(
