@@ -37,6 +37,8 @@ Shown = tuple[list[ExportState], list[Headline], Page | None, str]
 
 LIST = "All experiments"
 BUSY_SECONDS = 3
+MOST_KEPT = 50
+"""Pages that are kept for the time of a build: addresses are what anybody types."""
 
 
 @st.cache_resource
@@ -103,7 +105,11 @@ def main(warehouse: Path, schema: str) -> None:
     experiment_id, view = query.get("experiment"), View.from_query(query)
     key = (experiment_id, view)
     try:
-        last_good()[key] = read(warehouse, schema, experiment_id, view)
+        found = read(warehouse, schema, experiment_id, view)
+        last_good().pop(key, None)
+        last_good()[key] = found
+        while len(last_good()) > MOST_KEPT:
+            last_good().pop(next(iter(last_good())))
     except LoaderError as error:
         if key not in last_good():
             st.error(str(error))

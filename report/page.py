@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def draw_experiment(
     baseline = next((r.variation_id for r in experiment.results if r.is_baseline), None)
     sections, left_out = _results(experiment, in_view, view, method, end)
     first_charts, other_charts, charts_left_out = _charts(experiment, view, method)
+    segments, segment_rows_left_out = _segments(experiment, view, method, end)
     return _render(
         "experiment.html",
         headline=headline,
@@ -111,7 +113,8 @@ def draw_experiment(
         charts_left_out=charts_left_out,
         counted_by=COUNTED_BY[view.counted_by],
         funnels=_funnels(experiment, view),
-        segments=_segments(experiment, view, method, end),
+        segments=segments,
+        segment_rows_left_out=segment_rows_left_out,
         panels=[(panel, tables.panel(panel)) for panel in panels],
         checks=tables.checks(headline),
         method=METHODS[method],
@@ -183,18 +186,18 @@ def _results(
         drawn.add(result.metric_name)
         by_metric = roles.setdefault(result.role, {})
         by_metric.setdefault(result.metric_name, []).append(result)
-    is_declared = any(role != "automatic" for role in roles)
+    is_answered = any(role in roles for role in ("primary", "secondary", "outside"))
     sections = [
         Table(
             anchor=role,
             title=escape(SECTIONS[role]),
             body=tables.results(
-                {_metric(of_metric[0]): of_metric for of_metric in roles[role].values()},
+                [(_metric(of_metric[0]), of_metric) for of_metric in roles[role].values()],
                 experiment.headline.variations,
                 method,
                 end if role != "automatic" else bars.scale(_flat(roles[role]), method),
             ),
-            is_open=role != "automatic" or not is_declared or view.metric is not None,
+            is_open=role != "automatic" or not is_answered or view.metric is not None,
             note=str(len(roles[role])),
         )
         for role in ROLES
@@ -280,33 +283,39 @@ def _funnels(experiment: Experiment, view: View) -> list[Table]:
     ]
 
 
-def _segments(experiment: Experiment, view: View, method: str, end: float) -> list[Table]:
-    """The results by the values of each kind of segment."""
+def _segments(
+    experiment: Experiment, view: View, method: str, end: float
+) -> tuple[list[Table], int]:
+    """The results by the values of each kind of segment, and how many rows found no room."""
     drawn: list[Table] = []
-    rows = 0
+    room, left_out = MOST_SEGMENT_ROWS, 0
     kinds = dict.fromkeys(result.segment_name for result in experiment.results)
     for kind in kinds:
         if kind == "all":
             continue
-        for metric, of_metric in experiment.metrics(kind).items():
-            is_first = metric == (view.metric or next(iter(experiment.metrics(kind))))
-            if not is_first and (view.metric or of_metric[0].role == "automatic"):
+        metrics = experiment.metrics(kind)
+        first = view.metric if view.metric in metrics else next(iter(metrics))
+        for metric, of_metric in metrics.items():
+            if metric != first and (view.metric or of_metric[0].role == "automatic"):
                 continue
-            rows += len(of_metric)
-            if rows > MOST_SEGMENT_ROWS and not is_first:
+            fitting = of_metric[:room]
+            room -= len(fitting)
+            left_out += len(of_metric) - len(fitting)
+            if not fitting:
                 continue
-            groups: dict[Markup, list[Result]] = {}
-            for result in of_metric[:MOST_SEGMENT_ROWS]:
-                groups.setdefault(formatting.name(result.segment_value), []).append(result)
+            groups = [
+                (formatting.name(value), list(of_value))
+                for value, of_value in groupby(fitting, lambda result: result.segment_value)
+            ]
             drawn.append(
                 Table(
                     anchor=f"segment-{len(drawn)}",
                     title=Markup("{}: {}").format(formatting.name(kind), formatting.name(metric)),
                     body=tables.results(groups, experiment.headline.variations, method, end),
-                    is_open=is_first,
+                    is_open=metric == first,
                 )
             )
-    return drawn
+    return drawn, left_out
 
 
 def _decided_by(compared: Sequence[Result]) -> str:

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 import pyarrow as pa
 from great_tables import GT
@@ -12,6 +13,9 @@ from loader.errors import shown
 from report import bars, formatting
 from report.marts import FunnelStep, Headline, Result, Variation
 from report.sql_panels import Panel
+
+Group = tuple[Markup, Sequence[Sequence[str]]]
+"""Heading of some rows, and the rows."""
 
 REASONS = {
     "no_baseline": "the baseline has no visitors",
@@ -47,7 +51,7 @@ FUNNEL_COLUMNS = ("Visitors", "% of exposed", "% of previous", "Drop-off", "Medi
 
 
 def results(
-    by_group: Mapping[Markup, Sequence[Result]],
+    groups: Sequence[tuple[Markup, Sequence[Result]]],
     variations: Sequence[Variation],
     method: str | None,
     end: float,
@@ -55,24 +59,28 @@ def results(
     """A row for each result, in groups.
 
     Args:
-        by_group: Heading of a group, and its rows.
+        groups: Heading of a group, and its rows.
         variations: For their names.
         method: Whose intervals and p-values; None is that which decided.
         end: End of the scale of the bars.
     """
     names = {variation.variation_id: variation.variation_name for variation in variations}
-    rows = [
+    drawn: list[Group] = [
         (
             heading,
-            formatting.named(result.variation_id, names.get(result.variation_id)),
-            *_result(result, method or result.method, end),
+            [
+                (
+                    formatting.named(result.variation_id, names.get(result.variation_id)),
+                    *_result(result, method or result.method, end),
+                )
+                for result in of_group
+            ],
         )
-        for heading, of_group in by_group.items()
-        for result in of_group
+        for heading, of_group in groups
     ]
     labels = dict(zip(RESULT_COLUMNS, RESULT_COLUMNS, strict=True))
     labels["Interval"] = bars.draw_axis(end)
-    return _table("results", "Variation", RESULT_COLUMNS, rows, labels=labels)
+    return _table("results", "Variation", RESULT_COLUMNS, drawn, labels=labels)
 
 
 def verdict(result: Result) -> Markup:
@@ -107,30 +115,31 @@ def colour(result: Result) -> str:
 def funnel(steps: Sequence[FunnelStep], variations: Sequence[Variation]) -> Markup:
     """The steps of one funnel, a group for each, a row for each variation."""
     names = {variation.variation_id: variation.variation_name for variation in variations}
-    rows = [
-        (
-            Markup("{}. {}").format(step.step, formatting.name(step.step_name))
-            if step.step
-            else Markup("Exposed"),
-            formatting.named(step.variation_id, names.get(step.variation_id)),
-            formatting.count(step.visitors),
-            Markup('<span class="filled" style="--share:{:.4f}">{}</span>').format(
-                step.rate_of_exposed, formatting.share(step.rate_of_exposed)
-            ),
-            formatting.share(step.rate_of_previous),
-            formatting.count(step.lost_visitors),
-            formatting.seconds(step.median_seconds),
-        )
-        for step in steps
-    ]
-    return _table("funnel", "Variation", FUNNEL_COLUMNS, rows)
+    groups: list[Group] = []
+    for number, steps_of_number in groupby(steps, lambda step: step.step):
+        of_step = list(steps_of_number)
+        rows = [
+            (
+                formatting.named(step.variation_id, names.get(step.variation_id)),
+                formatting.count(step.visitors),
+                Markup('<span class="filled" style="--share:{:.4f}">{}</span>').format(
+                    step.rate_of_exposed, formatting.share(step.rate_of_exposed)
+                ),
+                formatting.share(step.rate_of_previous),
+                formatting.count(step.lost_visitors),
+                formatting.seconds(step.median_seconds),
+            )
+            for step in of_step
+        ]
+        heading = Markup("{}. {}").format(number, formatting.name(of_step[0].step_name))
+        groups.append((heading if number else Markup("Exposed"), rows))
+    return _table("funnel", "Variation", FUNNEL_COLUMNS, groups)
 
 
 def variations(headline: Headline, baseline_id: str | None) -> Markup:
     """Who was in the experiment."""
     rows = [
         (
-            Markup(""),
             formatting.named(variation.variation_id, variation.variation_name),
             "Baseline" if variation.variation_id == baseline_id else "",
             formatting.share(variation.weight),
@@ -140,21 +149,22 @@ def variations(headline: Headline, baseline_id: str | None) -> Markup:
             headline.variations, key=lambda variation: variation.variation_id != baseline_id
         )
     ]
-    return _table("variations", "Variation", ("Role", "Planned share", "Visitors"), rows)
+    return _table(
+        "variations", "Variation", ("Role", "Planned share", "Visitors"), [(Markup(""), rows)]
+    )
 
 
 def checks(headline: Headline) -> Markup:
     """Every check of the experiment's health."""
     rows = [
         (
-            Markup(""),
             escape(check.check_name.replace("_", " ").capitalize()),
             status(check.status),
             shown(check.message),
         )
         for check in headline.checks
     ]
-    return _table("checks", "Check", ("Status", "What was found"), rows)
+    return _table("checks", "Check", ("Status", "What was found"), [(Markup(""), rows)])
 
 
 def status(name: str) -> Markup:
@@ -169,19 +179,13 @@ def panel(of: Panel) -> Markup:
     """What a query of an analyst gave."""
     headings = [formatting.heading(column) for column in of.columns]
     rows = [
-        (
-            Markup(""),
-            *(
-                formatting.cell(value, column)
-                for value, column in zip(row, of.columns, strict=True)
-            ),
-        )
+        (*(formatting.cell(value, column) for value, column in zip(row, of.columns, strict=True)),)
         for row in of.rows
     ]
     numeric = [
         heading for heading, is_numeric in zip(headings, of.is_numeric, strict=True) if is_numeric
     ]
-    return _table("panel", headings[0], headings[1:], rows, numeric=numeric)
+    return _table("panel", headings[0], headings[1:], [(Markup(""), rows)], numeric=numeric)
 
 
 def experiments(headlines: Sequence[Headline], pages: Mapping[str, str]) -> Markup:
@@ -198,7 +202,6 @@ def experiments(headlines: Sequence[Headline], pages: Mapping[str, str]) -> Mark
         wrong = sum(check.status != "pass" for check in headline.checks)
         rows.append(
             (
-                Markup(""),
                 Markup('<a href="{}">{}</a> <span class="id">{}</span>').format(
                     pages[headline.experiment_id],
                     formatting.name(headline.experiment_name or headline.experiment_id),
@@ -213,7 +216,7 @@ def experiments(headlines: Sequence[Headline], pages: Mapping[str, str]) -> Mark
                 Markup('<span data-sort="{}">{}</span>').format(wrong, status(worst)),
             )
         )
-    return _table("experiments", "Experiment", columns, rows)
+    return _table("experiments", "Experiment", columns, [(Markup(""), rows)])
 
 
 def _primary(headline: Headline) -> Markup:
@@ -276,7 +279,7 @@ def _table(
     class_name: str,
     stub: str,
     columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    groups: Sequence[Group],
     labels: Mapping[str, str] | None = None,
     numeric: Sequence[str] | None = None,
 ) -> Markup:
@@ -286,8 +289,8 @@ def _table(
         class_name: Class of the table in the style sheet.
         stub: Heading of the first column, whose cells name their rows.
         columns: Headings of the others.
-        rows: The group's heading (blank where there are no groups), the stub, and the cells; what
-            is not `Markup` is escaped.
+        groups: Heading of each group and its rows, each the stub and its cells; a single group
+            without a heading is a plain table. What is not `Markup` is escaped.
         labels: Markup of headings that are more than their text.
         numeric: Columns of numbers; None is all but `WORDS`.
     """
@@ -300,14 +303,14 @@ def _table(
 
     keys = [f"column_{number}" for number in range(len(columns))]
     tokens: dict[str, list[str]] = {key: [] for key in ("group", "stub", *keys)}
-    previous = None
-    for heading, stub_cell, *values in rows:
-        tokens["group"].append(tokens["group"][-1] if heading == previous else token(heading))
-        tokens["stub"].append(token(stub_cell))
-        for key, value in zip(keys, values, strict=True):
-            tokens[key].append(token(value))
-        previous = heading
-    is_grouped = any(heading for heading, *_ in rows)
+    for heading, rows in groups:
+        group = token(heading)
+        for stub_cell, *values in rows:
+            tokens["group"].append(group)
+            tokens["stub"].append(token(stub_cell))
+            for key, value in zip(keys, values, strict=True):
+                tokens[key].append(token(value))
+    is_grouped = any(heading for heading, _ in groups)
     if not is_grouped:
         del tokens["group"]
     numbers = [

@@ -13,7 +13,7 @@ __all__ = ["pytest_addoption", "pytest_configure", "pytest_terminal_summary"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--sequences",
-        default=20,
+        default=13,
         type=int,
         help="Sequences of loads that the law is tested on; each is 6 loads of 200 visitors.",
     )

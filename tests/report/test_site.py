@@ -201,6 +201,44 @@ def test_what_has_no_room_is_named(
     assert text.count("<figure>") == 1
 
 
+def test_segments_without_room_are_counted(
+    warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two variations in two segments of four declared metrics are 16 rows.
+    monkeypatch.setattr(page, "MOST_SEGMENT_ROWS", 5)
+    build_site(warehouse, "main", tmp_path)
+    assert (
+        "11 more rows are in <code>experiment_results</code>"
+        in (tmp_path / "experiment-1.html").read_text()
+    )
+
+
+def test_metrics_that_look_alike_stay_apart(tmp_path: Path) -> None:
+    names = ("a\n", "a\\n")
+    metrics = [(name, "conversion", "events", "secondary") for name in names]
+    create_marts(tmp_path / "w.duckdb", rows_of(Shape("1", metrics=metrics, days=1)))
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        connection.execute("update dim_metrics set description = null")
+    build_site(tmp_path / "w.duckdb", "main", tmp_path)
+    text = (tmp_path / "experiment-1.html").read_text()
+    results = text.partition('<section id="results">')[2].partition("</section>")[0]
+    assert results.count('<bdi class="name">a\\n</bdi>') == 2
+
+
+@pytest.mark.parametrize(
+    ("roles", "is_open"),
+    [(("primary", "automatic"), False), (("guardrail", "automatic"), True), (("automatic",), True)],
+)
+def test_events_are_unfolded_where_nothing_else_answers(
+    tmp_path: Path, roles: tuple[str, ...], is_open: bool
+) -> None:
+    metrics = [(f"of {role}", "conversion", "events", role) for role in roles]
+    create_marts(tmp_path / "w.duckdb", rows_of(Shape("1", metrics=metrics, days=1)))
+    build_site(tmp_path / "w.duckdb", "main", tmp_path)
+    text = (tmp_path / "experiment-1.html").read_text()
+    assert ('<details id="automatic" open>' in text) is is_open
+
+
 # --- panels ---
 
 
