@@ -1,17 +1,11 @@
 """The command `loader`, also as `python -m loader`."""
 
-import sys
+from loader.starting import start
 
 
 def main() -> None:
-    """Entry point. Imports inside: they take half a second, in which Ctrl-C may come too."""
-    try:
-        from loader.cli import app
-        from loader.command_line import run
-
-        run(app, "loader")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Entry point."""
+    start("loader.cli", "loader")
 
 
 if __name__ == "__main__":

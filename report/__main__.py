@@ -1,17 +1,11 @@
 """The command `report`, also as `python -m report`."""
 
-import sys
+from loader.starting import start
 
 
 def main() -> None:
-    """Entry point. Imports inside: they take half a second, in which Ctrl-C may come too."""
-    try:
-        from loader.command_line import run
-        from report.cli import app
-
-        run(app, "report")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Entry point."""
+    start("report.cli", "report")
 
 
 if __name__ == "__main__":
