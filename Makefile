@@ -24,7 +24,7 @@ demo: $(VENV)/installed profiles.yml
 	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report build"
 
 test: lint browser
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-spark: $(VENV)/installed-spark
 	@$(BIN)/python -m pytest tests/spark $(PYTEST)

