@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,11 +59,11 @@ def forget(warehouse: Path, visitor_ids: list[str], *, dry_run: bool = False) ->
     """
     started = time.monotonic()
     forgotten_at = datetime.now(UTC).replace(tzinfo=None)
-    stored_ids = _stored_ids(warehouse, visitor_ids)
+    stored_ids = stored(warehouse, str(warehouse), visitor_ids)
     if dry_run:
         with (
             open_warehouse(warehouse, read_only=True) as connection,
-            _asked(connection, stored_ids),
+            asked(connection, stored_ids),
         ):
             rows = {table: _count(connection, table) for table in _visitor_tables(connection)}
         return Receipt(
@@ -85,11 +85,12 @@ def forget(warehouse: Path, visitor_ids: list[str], *, dry_run: bool = False) ->
         connection.begin()
         create_tables(connection)
         hashes = forgotten.remember(connection, stored_ids, forgotten_at)
-        with _asked(connection, stored_ids):
-            load_ids = _correct_ledger(connection, forgotten_at, started)
-            rows = {table: _delete(connection, table) for table in _visitor_tables(connection)}
+        with asked(connection, stored_ids):
+            rows_by_day = _rows_by_day(connection)
+            load_ids = correct_ledger(connection, rows_by_day, forgotten_at, started)
+            rows = {table: delete(connection, table) for table in _visitor_tables(connection)}
         connection.commit()
-        rewrite(connection, warehouse, lambda copy: _note_erased(connection, copy))
+        rewrite(connection, warehouse, lambda copy: note_erased(connection, f"{copy}."))
     return Receipt(
         forgotten_at=forgotten_at,
         dry_run=False,
@@ -103,32 +104,33 @@ def forget(warehouse: Path, visitor_ids: list[str], *, dry_run: bool = False) ->
     )
 
 
-def _stored_ids(warehouse: Path, visitor_ids: list[str]) -> list[str]:
-    """The ids as the warehouse holds them, each once."""
+def stored(warehouse: Path, name: str, visitor_ids: list[str]) -> list[str]:
+    """The ids as the warehouse holds them, each once; `name` is what the user calls it.
+
+    Raises:
+        LoaderError: Nothing is landed, no id is given, or the key is not the recorded one.
+    """
     if "" in visitor_ids or not visitor_ids:
         raise LoaderError(
             "no visitor is named, or an empty one: give their ids with --visitor-id or --from-file",
             ExitCode.USAGE,
         )
+    nothing_landed = LoaderError(
+        f"nothing is landed in {shown(name)}: give another one with --warehouse or --lake",
+        ExitCode.USAGE,
+    )
     if not warehouse.exists():
-        raise _nothing_landed(warehouse)
+        raise nothing_landed
     with open_warehouse(warehouse, read_only=True) as connection:
         if not ledger.exists(connection):
-            raise _nothing_landed(warehouse)
+            raise nothing_landed
         settled = privacy.settled(connection, {})
     return list(dict.fromkeys(map(settled.stored_visitor, visitor_ids)))
 
 
-def _nothing_landed(warehouse: Path) -> LoaderError:
-    return LoaderError(
-        f"nothing is landed in {shown(str(warehouse))}: give another one with --warehouse",
-        ExitCode.USAGE,
-    )
-
-
 @contextmanager
-def _asked(connection: duckdb.DuckDBPyConnection, stored_ids: list[str]) -> Iterator[None]:
-    """Has the ids in a table of this connection, in memory."""
+def asked(connection: duckdb.DuckDBPyConnection, stored_ids: list[str]) -> Iterator[None]:
+    """Has the ids in a table of this connection, in memory, for `is_asked`."""
     connection.execute(
         f"create temp table {_ASKED} as select unnest($1::varchar[]) as visitor_id", [stored_ids]
     )
@@ -157,29 +159,44 @@ def _visitor_tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     ]
 
 
-def _is_asked() -> str:
+def is_asked() -> str:
+    """SQL condition on `visitor_id`: one of those that `asked` was given; may be NULL."""
     return f"cast(visitor_id as varchar) in (select visitor_id from {_ASKED})"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"select count(*) from {table} where {_is_asked()}").fetchone()
+    row = connection.execute(f"select count(*) from {table} where {is_asked()}").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _delete(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"delete from {table} where {_is_asked()}").fetchone()
+def delete(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Deletes the asked visitors' rows from a table, and counts them."""
+    row = connection.execute(f"delete from {table} where {is_asked()}").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _correct_ledger(
-    connection: duckdb.DuckDBPyConnection, forgotten_at: datetime, started: float
+def correct_ledger(
+    connection: duckdb.DuckDBPyConnection,
+    rows_by_day: Mapping[Unit, Mapping[int, int]],
+    forgotten_at: datetime,
+    started: float,
 ) -> list[int]:
-    """Takes the rows that are about to be deleted out of the ledger's counts; gives the loads."""
+    """Takes rows that are to be deleted out of the ledger's counts, in the open transaction.
+
+    Args:
+        connection: Connection with an open transaction.
+        rows_by_day: Count of the rows by file id, of each day that has any; oldest day first.
+        forgotten_at: UTC, without time zone.
+        started: When the call began, by `time.monotonic()`.
+
+    Returns:
+        The loads that note it, one for each day.
+    """
     load_ids = []
     landed = ledger.landed_days(connection)
-    for unit, rows_of_file in _rows_by_day(connection).items():
+    for unit, rows_of_file in rows_by_day.items():
         if (day := landed.get(unit)) is None:  # `verify` tells of rows without a day
             continue
         load_id = ledger.next_load_id(connection)
@@ -202,21 +219,22 @@ def _rows_by_day(connection: duckdb.DuckDBPyConnection) -> dict[Unit, Counter[in
         for export_date, file_id, count in connection.execute(
             f"""
             select _export_date, _file_id, count(*) from {table.qualified_name}
-            where {_is_asked()} group by all
+            where {is_asked()} group by all
             """
         ).fetchall():
             found.setdefault((export_type, export_date), Counter())[file_id] = count
     return dict(sorted(found.items(), key=lambda item: (item[0][1], item[0][0])))
 
 
-def _note_erased(connection: duckdb.DuckDBPyConnection, copy: str) -> None:
-    """Whoever is recorded as forgotten has no row any more: the copy holds nothing of any of them.
+def note_erased(connection: duckdb.DuckDBPyConnection, database: str = "") -> None:
+    """Whoever is recorded as forgotten has no row any more: nothing is left of any of them.
 
-    So this also completes what a killed call before left.
+    So this also completes what a killed call before left. `database` is the prefix of another than
+    the connection's own.
     """
     connection.execute(
         f"""
-        update {copy}.{ledger.SCHEMA}.forgotten_visitors set erased_at = $1
+        update {database}{ledger.SCHEMA}.forgotten_visitors set erased_at = $1
         where erased_at is null
         """,
         [datetime.now(UTC).replace(tzinfo=None)],

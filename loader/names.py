@@ -12,6 +12,7 @@ import duckdb
 
 from loader import api, ledger, spec
 from loader.errors import ExitCode, LoaderError, shown
+from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import create_tables, open_warehouse
 
 PAGE_SIZE = 100
@@ -62,14 +63,18 @@ class OddShape(Exception):
     """An experiment that is not as the API describes it."""
 
 
-def read_landed_ids(warehouse: Path) -> list[str]:
+def read_landed_ids(warehouse: Path, storage: Storage = IN_DATABASE) -> list[str]:
     """Ids of the experiments that the landed rows speak of, smallest first.
+
+    Args:
+        warehouse: The DuckDB file; it need not exist.
+        storage: Where landed rows stay.
 
     Raises:
         LoaderError: Nothing is landed, or the warehouse cannot be used.
     """
     nothing_landed = LoaderError(
-        f"nothing is landed in {shown(str(warehouse))}, so no experiment is known: "
+        f"nothing is landed in {shown(storage.name(warehouse))}, so no experiment is known: "
         "run `loader pull` first, or give --project-id",
         ExitCode.USAGE,
     )
@@ -78,16 +83,15 @@ def read_landed_ids(warehouse: Path) -> list[str]:
     with open_warehouse(warehouse, read_only=True) as connection:
         if not ledger.exists(connection):
             raise nothing_landed
-        rows = connection.execute(
-            f"""
-            select experiment_id from {spec.DECISIONS.qualified_name}
-            union
-            select element.experiment_id
-            from (select unnest(experiments) as element from {spec.CONVERSIONS.qualified_name})
-            order by length(experiment_id), experiment_id
-            """
-        ).fetchall()
-    return [experiment_id for (experiment_id,) in rows if experiment_id]
+        found: set[str] = set()
+        for table, column in (
+            (spec.DECISIONS, "experiment_id"),
+            (spec.CONVERSIONS, "unnest(experiments).experiment_id"),
+        ):
+            for _, rows in storage.rows(connection, table):
+                ids = connection.execute(f"select distinct {column} from {rows}").fetchall()
+                found.update(experiment_id for (experiment_id,) in ids if experiment_id)
+    return sorted(found, key=lambda experiment_id: (len(experiment_id), experiment_id))
 
 
 def fetch_of_projects(project_ids: list[str]) -> FetchedNames:

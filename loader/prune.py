@@ -8,8 +8,8 @@ from pathlib import Path
 
 from loader import ledger, spec
 from loader.errors import ExitCode, LoaderError
-from loader.landing.day import remove_rows
 from loader.landing.spool import open_spool
+from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import create_tables, open_warehouse
 from loader.plan import read_ledger
 from loader.timespan import parse_day
@@ -44,6 +44,7 @@ def prune(
     first_kept: date,
     *,
     dry_run: bool = False,
+    storage: Storage = IN_DATABASE,
     on_pruned: Callable[[ledger.LandedDay], None] = lambda _: None,
 ) -> PruneResult:
     """Deletes every landed day before a date, each in one transaction with the ledger.
@@ -55,6 +56,7 @@ def prune(
         warehouse: The DuckDB file; it need not exist.
         first_kept: The first date that stays.
         dry_run: Only say what would be deleted.
+        storage: Where landed rows stay.
         on_pruned: Called after each committed day.
 
     Raises:
@@ -71,7 +73,8 @@ def prune(
                 connection.begin()
                 create_tables(connection)
                 load_id = ledger.next_load_id(connection)
-                remove_rows(connection, spec.TABLES[day.export_type], day.export_date, load_id)
+                table = spec.TABLES[day.export_type]
+                storage.remove_rows(connection, table, day.export_date, load_id)
                 ledger.remove_day(
                     connection,
                     day,
@@ -82,6 +85,7 @@ def prune(
                 connection.commit()
                 on_pruned(day)
             connection.execute("checkpoint")
+        storage.publish()
     return PruneResult(first_kept, days, time.monotonic() - started)
 
 

@@ -17,6 +17,7 @@ from loader.interrupts import finishing_first
 from loader.landing.day import BadBatch, BadDay, FetchedDay, land_days
 from loader.landing.fetch import Fetcher, Outcome
 from loader.landing.spool import open_spool
+from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import bring_up_to_date, create_tables, open_warehouse
 from loader.plan import Plan, Window, plan_pull
 
@@ -59,6 +60,7 @@ def run_pull(
     force: bool = False,
     skip_bad_files: bool = False,
     treatments: Mapping[str, str] | None = None,
+    storage: Storage = IN_DATABASE,
     on_planned: Callable[[Plan], None] = lambda _: None,
     on_landed: Callable[[ledger.LandedDay], None] = lambda _: None,
 ) -> PullResult:
@@ -73,6 +75,7 @@ def run_pull(
         force: Land every ready day again, changed or not.
         skip_bad_files: Land a day without its bad files, and note that it is not complete.
         treatments: Columns to drop or hash, from `privacy.asked_for`; by default the recorded ones.
+        storage: Where landed rows stay.
         on_planned: Called before anything is landed.
         on_landed: Called after each committed day.
 
@@ -93,6 +96,7 @@ def run_pull(
             on_landed,
             skip_bad_files=skip_bad_files,
             settled=settled,
+            storage=storage,
         )
 
 
@@ -105,6 +109,7 @@ def run_plan(
     *,
     skip_bad_files: bool = False,
     settled: privacy.Privacy = privacy.NOTHING,
+    storage: Storage = IN_DATABASE,
 ) -> PullResult:
     """Lands what a plan says; the next days download while one is landed.
 
@@ -119,6 +124,7 @@ def run_plan(
         on_landed: Called after each committed day.
         skip_bad_files: Land a day without its bad files, and note that it is not complete.
         settled: The settings of privacy, from `privacy.settle`.
+        storage: Where landed rows stay.
 
     Raises:
         LoaderError: The source or the warehouse cannot be used; days landed so far are kept.
@@ -127,7 +133,10 @@ def run_plan(
     result = PullResult(plan)
     if plan.to_adopt:
         _adopt(plan, export, warehouse)
-    landing = _Landing(warehouse, export.identity, skip_bad_files, settled, result, on_landed)
+        storage.publish()
+    landing = _Landing(
+        warehouse, storage, export.identity, skip_bad_files, settled, result, on_landed
+    )
     days = [planned.day for planned in plan.to_land]
     with (
         finishing_first() as is_interrupted,
@@ -148,6 +157,7 @@ class _Landing:
     def __init__(
         self,
         warehouse: Path,
+        storage: Storage,
         source: str,
         skip_bad_files: bool,
         settled: privacy.Privacy,
@@ -155,6 +165,7 @@ class _Landing:
         on_landed: Callable[[ledger.LandedDay], None],
     ):
         self._warehouse = warehouse
+        self._storage = storage
         self._source = source
         self._reasons = {planned.day: planned.reason for planned in result.plan.to_land}
         self._skip_bad_files = skip_bad_files
@@ -193,7 +204,9 @@ class _Landing:
 
     def _land(self, days: dict[ListedDay, FetchedDay]) -> None:
         together = [(fetched, self._reasons[day]) for day, fetched in days.items()]
-        all_landed = land_days(self._warehouse, together, self._source, self._settled)
+        all_landed = land_days(
+            self._warehouse, together, self._source, self._settled, self._storage
+        )
         for (day, fetched), landed in zip(days.items(), all_landed, strict=True):
             self._result.landed.append(landed)
             if fetched.bad_files:
@@ -211,6 +224,7 @@ class _Landing:
             ledger.record_quarantine(
                 connection, day.unit, bad.bad_files, datetime.now(UTC).replace(tzinfo=None)
             )
+        self._storage.publish()
 
 
 def _adopt(plan: Plan, export: Export, warehouse: Path) -> None:

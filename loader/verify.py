@@ -15,6 +15,7 @@ from loader.export.layout import Export, ExportFile, SourceChanged, Unit
 from loader.landing import forgotten
 from loader.landing.footers import BadFile, read_footer
 from loader.landing.spool import file_id, open_spool
+from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import open_warehouse
 from loader.plan import Window, plan_pull, read_ledger, read_pruned
 
@@ -57,6 +58,7 @@ def verify(
     window: Window,
     export: Export | None,
     *,
+    storage: Storage = IN_DATABASE,
     on_file: Callable[[], None] = lambda: None,
 ) -> Verification:
     """Compares the ledger with the tables, and with the source where one is given.
@@ -69,6 +71,7 @@ def verify(
         export_types: Types to look at.
         window: Days to look at.
         export: The source, or None.
+        storage: Where landed rows stay.
         on_file: Called after each footer.
 
     Raises:
@@ -86,9 +89,9 @@ def verify(
         with open_warehouse(warehouse, read_only=True) as connection:
             if ledger.exists(connection):
                 for export_type in export_types:
-                    found.differences += _check_tables(connection, export_type, window)
+                    found.differences += _check_tables(connection, storage, export_type, window)
                 found.differences += _check_ledger(connection, export_types, window)
-                found.differences += _check_erasures(connection)
+                found.differences += _check_erasures(connection, storage)
                 found.differences += _check_watermarks(connection)
     if export is not None:
         _check_source(found, warehouse, export_types, window, export, on_file)
@@ -96,19 +99,31 @@ def verify(
 
 
 def _check_tables(
-    connection: duckdb.DuckDBPyConnection, export_type: str, window: Window
+    connection: duckdb.DuckDBPyConnection, storage: Storage, export_type: str, window: Window
 ) -> Iterator[Difference]:
     """Rows of each landed file, against the ledger."""
-    table = spec.TABLES[export_type].qualified_name
-    if not _has_table(connection, table):
+    table = spec.TABLES[export_type]
+    if not _has_table(connection, table.qualified_name):
         return
-    rows = connection.execute(
+    connection.execute(
+        """
+        create or replace temp table in_table (
+            export_date date, file_id bigint, row_count bigint, first_load bigint, last_load bigint
+        )
+        """
+    )
+    for export_date, rows in storage.rows(connection, table):
+        if export_date is None or export_date in window:
+            connection.execute(
+                f"""
+                insert into in_table
+                select _export_date, _file_id, count(*), min(_load_id), max(_load_id)
+                from {rows} group by all
+                """
+            )
+    compared = connection.execute(
         f"""
-        with in_table as (
-            select _export_date as export_date, _file_id as file_id, count(*) as row_count,
-                min(_load_id) as first_load, max(_load_id) as last_load
-            from {table} group by all
-        ),
+        with
         in_ledger as (
             select export_date, file_id, any_value(key) as key, sum(row_count) as row_count
             from {ledger.SCHEMA}.files where export_type = $1 group by all
@@ -131,7 +146,7 @@ def _check_tables(
         """,
         [export_type],
     ).fetchall()
-    for export_date, key, number, recorded, counted, first, last, load_id in rows:
+    for export_date, key, number, recorded, counted, first, last, load_id in compared:
         if export_date not in window:
             continue
         unit = (export_type, export_date)
@@ -198,7 +213,9 @@ def _check_ledger(
                 yield _of_day("ledger", unit, message, _land_again(unit))
 
 
-def _check_erasures(connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
+def _check_erasures(
+    connection: duckdb.DuckDBPyConnection, storage: Storage
+) -> Iterator[Difference]:
     """Forgotten visitors: gone from the tables and from the file."""
     if not forgotten.is_any(connection):
         return
@@ -206,18 +223,20 @@ def _check_erasures(connection: duckdb.DuckDBPyConnection) -> Iterator[Differenc
     row = connection.execute(f"select count(*) from {known} where erased_at is null").fetchone()
     assert row is not None
     if row[0]:
-        message = f"{row[0]:,} visitors are not erased from the file: a forget did not end"
+        message = f"{row[0]:,} visitors are not erased from the files: a forget did not end"
         yield Difference("erasure", None, None, f"{message}: run `loader forget` again")
     for table in spec.TABLES.values():
-        row = connection.execute(
-            f"""
-            select count(*) from (select distinct visitor_id from {table.qualified_name})
-            where {forgotten.salted_hash("visitor_id")} in (select visitor_hash from {known})
-            """
-        ).fetchone()
-        assert row is not None
-        if row[0]:
-            message = f"{table.qualified_name} has rows of {row[0]:,} forgotten visitors"
+        found: set[str] = set()
+        for _, rows in storage.rows(connection, table):
+            visitors = connection.execute(
+                f"""
+                select visitor_id from (select distinct visitor_id from {rows})
+                where {forgotten.salted_hash("visitor_id")} in (select visitor_hash from {known})
+                """
+            ).fetchall()
+            found.update(visitor_id for (visitor_id,) in visitors)
+        if found:
+            message = f"{table.qualified_name} has rows of {len(found):,} forgotten visitors"
             remedy = "run `loader forget` again with their ids"
             yield Difference("erasure", table.export_type, None, f"{message}: {remedy}")
 

@@ -6,15 +6,19 @@ from typing import Annotated
 
 import typer
 
+from loader.cli.options import Lake
 from loader.cli.output import AsJson, number, print_json
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse
 from loader.errors import ExitCode, LoaderError, shown
 from loader.forget import Receipt
 from loader.forget import forget as forget_visitors
+from loader.lake.forget import forget_in_lake
+from loader.place import open_place
 
 
 def forget(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
+    lake: Lake = None,
     visitor_id: Annotated[
         list[str] | None,
         typer.Option(help="A visitor's id, as the export has it.", show_default=False),
@@ -32,7 +36,11 @@ def forget(
 ) -> None:
     """Erase visitors from every table and the file, and keep them out of later landings."""
     ids = [*(visitor_id or []), *(_read_ids(from_file) if from_file is not None else [])]
-    receipt = forget_visitors(warehouse, ids, dry_run=dry_run)
+    with open_place(warehouse, lake, writes=not dry_run) as place:
+        if place.lake is None:
+            receipt = forget_visitors(warehouse, ids, dry_run=dry_run)
+        else:
+            receipt = forget_in_lake(place.lake, ids, dry_run=dry_run)
     if as_json:
         print_json(vars(receipt) | {"seconds": round(receipt.seconds, 3)})
     else:
@@ -67,10 +75,11 @@ def _text(receipt: Receipt) -> str:
             [*lines, f"would forget {receipt.visitors:,} visitors and delete {total} rows"]
         )
     emptied = ", a leftover spool was emptied" if receipt.spool_emptied else ""
+    rewritten = "the database file" if receipt.database_rewritten else "their days' files"
     return "\n".join(
         [
             *lines,
-            f"forgot {receipt.visitors:,} visitors: {total} rows deleted, the database file "
+            f"forgot {receipt.visitors:,} visitors: {total} rows deleted, {rewritten} "
             f"written anew{emptied}, in {receipt.seconds:.1f} s",
         ]
     )

@@ -4,16 +4,18 @@ from typing import Annotated
 
 import typer
 
-from loader.cli.options import FirstDay, Types, Until, type_names, window
+from loader.cli.options import FirstDay, Lake, Types, Until, type_names, window
 from loader.cli.output import AsJson, new_table, number, print_json, print_table
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse
 from loader.errors import shown
 from loader.history import read_history
 from loader.ledger import Load
+from loader.place import open_place
 
 
 def history(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
+    lake: Lake = None,
     since: FirstDay = None,
     until: Until = None,
     types: Types = None,
@@ -21,12 +23,14 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Say what was landed when, and why, newest first."""
-    loads = read_history(warehouse, type_names(types), window(since, until), limit)
+    asked = window(since, until)
+    with open_place(warehouse, lake, writes=False) as place:
+        loads = read_history(place.database, type_names(types), asked, limit)
     if as_json:
         print_json([vars(load) for load in loads])
         return
     if not loads:
-        print(f"no load of these days in {shown(str(warehouse))}")
+        print(f"no load of these days in {shown(place.name)}")
         return
     table = new_table(
         *("load", "when (UTC)", "type", "date", "reason"),

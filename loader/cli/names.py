@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
+from loader.cli.options import Lake
 from loader.cli.output import AsJson, print_json
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
 from loader.errors import shown
 from loader.names import fetch_by_ids, fetch_of_projects, read_landed_ids, store_names
+from loader.place import open_place
 
 SHOWN_IDS = 10
 
 
 def names(
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
+    lake: Lake = None,
     project_ids: Annotated[
         list[str] | None,
         typer.Option(
@@ -29,12 +32,14 @@ def names(
     as_json: AsJson = False,
 ) -> None:
     """Fetch the names of experiments and variations; needs OPTIMIZELY_API_TOKEN."""
-    if project_ids:
-        fetched = fetch_of_projects(project_ids)
-    else:
-        fetched = fetch_by_ids(read_landed_ids(warehouse))
-    if not dry_run:
-        store_names(warehouse, fetched)
+    with open_place(warehouse, lake, writes=not dry_run) as place:
+        if project_ids:
+            fetched = fetch_of_projects(project_ids)
+        else:
+            fetched = fetch_by_ids(read_landed_ids(place.database, place.storage))
+        if not dry_run:
+            store_names(place.database, fetched)
+            place.storage.publish()
     if as_json:
         print_json(
             {

@@ -25,6 +25,15 @@ class ExportType(StrEnum):
     EVENTS = spec.CONVERSIONS.export_type
 
 
+Lake = Annotated[
+    str | None,
+    typer.Option(
+        envvar="OPTIMIZELY_E3_LAKE",
+        help="A folder, s3://bucket/prefix or gs://bucket/prefix to keep the rows in as Parquet, "
+        "for Spark too; then --warehouse is not used.",
+        show_default=False,
+    ),
+]
 Since = Annotated[
     str | None,
     typer.Option(

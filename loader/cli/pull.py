@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from loader import privacy
 from loader.cli.options import (
     Events,
     Experiments,
+    Lake,
     Since,
     Source,
     Types,
@@ -25,6 +25,7 @@ from loader.cli.output import AsJson, print_json, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
 from loader.errors import shown
 from loader.export.layout import Export
+from loader.place import open_place
 from loader.plan import Plan, plan_pull
 from loader.pull import PullResult, run_pull
 from loader.timespan import parse_duration, today_utc
@@ -42,6 +43,7 @@ class OnBadFile(StrEnum):
 def pull(
     source: Source,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
+    lake: Lake = None,
     since: Since = None,
     until: Until = None,
     types: Types = None,
@@ -81,30 +83,36 @@ def pull(
     if wait_seconds is not None and asked.until is None:
         asked = replace(asked, until=today_utc() - timedelta(days=1))
     treatments = privacy.asked_for(drop_column or [], hash_column or [])
-    privacy.settle(warehouse, treatments)  # before the source is asked anything
+    with open_place(warehouse, lake, writes=False) as place:
+        privacy.settle(place.database, treatments)  # before the source is asked anything
     export = source.open()
     for name in export.unknown_types:
         errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
     names = type_names(types)
     if dry_run:
-        plan = plan_pull(export, warehouse, names, asked, selection=chosen, force=force)
+        with open_place(warehouse, lake, writes=False) as place:
+            plan = plan_pull(export, place.database, names, asked, selection=chosen, force=force)
         result = PullResult(plan)
     else:
         with progress() as bar:
             task = bar.add_task("landing days", total=None)
-            pull_once = partial(
-                run_pull,
-                export,
-                warehouse,
-                names,
-                asked,
-                selection=chosen,
-                force=force,
-                skip_bad_files=on_bad_file is OnBadFile.SKIP,
-                treatments=treatments,
-                on_planned=lambda plan: bar.reset(task, total=len(plan.to_land)),
-                on_landed=lambda _: bar.advance(task),
-            )
+
+            def pull_once() -> PullResult:
+                with open_place(warehouse, lake, writes=True) as place:
+                    return run_pull(
+                        export,
+                        place.database,
+                        names,
+                        asked,
+                        selection=chosen,
+                        force=force,
+                        skip_bad_files=on_bad_file is OnBadFile.SKIP,
+                        treatments=treatments,
+                        storage=place.storage,
+                        on_planned=lambda plan: bar.reset(task, total=len(plan.to_land)),
+                        on_landed=lambda _: bar.advance(task),
+                    )
+
             result = pull_once() if wait_seconds is None else wait_and_pull(pull_once, wait_seconds)
     if as_json:
         print_json(_as_json(result, export, dry_run))

@@ -1,9 +1,10 @@
 """`loader status`."""
 
-from loader.cli.options import FirstDay, Source, Types, Until, type_names, window, with_source
+from loader.cli.options import FirstDay, Lake, Source, Types, Until, type_names, window, with_source
 from loader.cli.output import AsJson, new_table, number, print_json, print_table
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse
 from loader.errors import shown
+from loader.place import open_place
 from loader.status import DayState, read_status
 
 
@@ -11,6 +12,7 @@ from loader.status import DayState, read_status
 def status(
     source: Source,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
+    lake: Lake = None,
     since: FirstDay = None,
     until: Until = None,
     types: Types = None,
@@ -19,13 +21,14 @@ def status(
     """Say what is landed, what is missing, and what is not ready."""
     asked = window(since, until)
     export = source.open() if source.is_given else None
-    days = read_status(warehouse, type_names(types), asked, export)
+    with open_place(warehouse, lake, writes=False) as place:
+        days = read_status(place.database, type_names(types), asked, export)
     if as_json:
         print_json([vars(day) for day in days])
         return
     if not days:
         without = "" if source.is_given else "; no --source was given"
-        print(f"nothing is landed in {shown(str(warehouse))}{without}")
+        print(f"nothing is landed in {shown(place.name)}{without}")
         return
     table = new_table("type", "date", "state", numbers=("rows", "files", "bytes"))
     for day in days:

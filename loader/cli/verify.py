@@ -2,9 +2,10 @@
 
 import typer
 
-from loader.cli.options import FirstDay, Source, Types, Until, type_names, window, with_source
+from loader.cli.options import FirstDay, Lake, Source, Types, Until, type_names, window, with_source
 from loader.cli.output import AsJson, print_json, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
+from loader.place import open_place
 from loader.verify import Verification
 from loader.verify import verify as verify_warehouse
 
@@ -13,6 +14,7 @@ from loader.verify import verify as verify_warehouse
 def verify(
     source: Source,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
+    lake: Lake = None,
     since: FirstDay = None,
     until: Until = None,
     types: Types = None,
@@ -25,10 +27,15 @@ def verify(
     """
     asked = window(since, until)
     export = source.open() if source.is_given else None
-    with progress() as bar:
+    with progress() as bar, open_place(warehouse, lake, writes=False) as place:
         task = bar.add_task("reading footers", total=None)
         found = verify_warehouse(
-            warehouse, type_names(types), asked, export, on_file=lambda: bar.advance(task)
+            place.database,
+            type_names(types),
+            asked,
+            export,
+            storage=place.storage,
+            on_file=lambda: bar.advance(task),
         )
     if as_json:
         print_json(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -14,6 +14,7 @@ from loader.export.layout import ExportDay, ExportFile, Unit
 from loader.landing import forgotten
 from loader.landing.footers import BadFile, Footer, read_footer
 from loader.landing.spool import day_folder_name, file_id
+from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import CONFIG, create_tables, is_disk_full, open_warehouse
 
 
@@ -100,8 +101,11 @@ def land_days(
     days: Sequence[tuple[FetchedDay, str]],
     source: str,
     settled: privacy.Privacy = privacy.NOTHING,
+    storage: Storage = IN_DATABASE,
 ) -> list[ledger.LandedDay]:
     """Replaces days of the staging tables, and the ledger's word on them, in one transaction.
+
+    Then what was committed is published.
 
     Args:
         warehouse: The DuckDB file.
@@ -109,6 +113,7 @@ def land_days(
             `forced`.
         source: Identity of the store they came from.
         settled: What is dropped and hashed, from `privacy.settle`.
+        storage: Where rows stay.
 
     Raises:
         BadDay: The rows of a file of the only day cannot be read although its footer can.
@@ -124,7 +129,7 @@ def land_days(
         try:
             create_tables(connection)
             privacy.record(connection, settled)
-            landed = _replace_days(connection, days, source, settled)
+            landed = _replace_days(connection, days, source, settled, storage)
             connection.commit()
         except (duckdb.Error, BadDay) as error:
             _rollback(connection)
@@ -140,6 +145,7 @@ def land_days(
             raise
         # Without it the write-ahead log of a long backfill grows beside the file.
         connection.execute("checkpoint")
+    storage.publish()
     return landed
 
 
@@ -148,13 +154,14 @@ def _replace_days(
     days: Sequence[tuple[FetchedDay, str]],
     source: str,
     settled: privacy.Privacy,
+    storage: Storage,
 ) -> list[ledger.LandedDay]:
     """Replaces days in the open transaction."""
     started = time.monotonic()
     first_id = ledger.next_load_id(connection)
     load_ids = {fetched.day.unit: first_id + number for number, (fetched, _) in enumerate(days)}
     for (export_type, export_date), load_id in load_ids.items():
-        remove_rows(connection, spec.TABLES[export_type], export_date, load_id)
+        storage.remove_rows(connection, spec.TABLES[export_type], export_date, load_id)
     erased: dict[int, int] = {}
     for export_type, table in spec.TABLES.items():
         of_type = [fetched for fetched, _ in days if fetched.day.export_type == export_type]
@@ -177,21 +184,6 @@ def _replace_days(
         )
         for fetched, reason in days
     ]
-
-
-def remove_rows(
-    connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date, load_id: int
-) -> None:
-    """Deletes a day's rows, noting whose they were: the models recompute those visitors."""
-    connection.execute(
-        f"""
-        insert into {ledger.SCHEMA}.changed_visitors
-        select distinct cast(? as bigint), visitor_id
-        from {table.qualified_name} where _export_date = ?
-        """,
-        [load_id, export_date],
-    )
-    connection.execute(f"delete from {table.qualified_name} where _export_date = ?", [export_date])
 
 
 def _insert_rows(

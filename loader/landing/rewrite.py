@@ -1,16 +1,15 @@
 """Writes the database file anew: what was deleted in it stays in the file until then."""
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from loader.errors import ExitCode, LoaderError, shown
+from loader.landing.durable import sync
 from loader.landing.warehouse import STORAGE_VERSION, is_disk_full, unfinished_path
 
 _CATALOG = {
@@ -92,9 +91,9 @@ def rewrite(
     if _log_of(file).exists() or _log_of(unfinished).exists():
         raise RuntimeError("a write-ahead log is left after a checkpoint")
     shutil.copymode(file, unfinished)
-    _sync(unfinished)
+    sync(unfinished)
     unfinished.rename(file)
-    _sync(file.parent)
+    sync(file.parent)
 
 
 def remove_unfinished(warehouse: Path) -> None:
@@ -158,16 +157,6 @@ def _cannot_copy(reason: str) -> LoaderError:
 
 def _log_of(file: Path) -> Path:
     return file.with_name(file.name + ".wal")
-
-
-def _sync(path: Path) -> None:
-    """Waits until a file, or a folder's names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some file systems cannot do this to a folder
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _quoted(name: str) -> str:

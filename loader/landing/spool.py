@@ -13,8 +13,10 @@ from loader.export.layout import ExportFile, Unit
 
 
 @contextmanager
-def open_spool(warehouse: Path) -> Iterator[Path]:
+def open_spool(warehouse: Path, name: str | None = None) -> Iterator[Path]:
     """Takes the one spool of a warehouse, empties it, and removes it at the end.
+
+    `name` is what the user calls the place, where it is not the warehouse's path.
 
     The lock on it is held by the operating system: it goes with the process, however that ends.
 
@@ -28,7 +30,7 @@ def open_spool(warehouse: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LoaderError(
-                f"another pull into {shown(str(warehouse))} is running: wait for it to end",
+                f"another pull into {name or shown(str(warehouse))} is running: wait for it to end",
                 ExitCode.DATABASE_IN_USE,
             ) from None
         shutil.rmtree(folder, ignore_errors=True)

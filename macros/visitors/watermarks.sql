@@ -88,11 +88,13 @@
 
 {% macro prepare_build() %}
     {#-
-        Before anything is built: settings are checked, something is landed, the watermarks have
-        their table, and the seeds are there, or about to be.
+        Before anything is built: settings are checked, the sources stand for the lake if there is
+        one, something is landed, the watermarks have their table, and the seeds are there, or about
+        to be.
     -#}
     {%- if execute and flags.WHICH in ('build', 'run', 'test') -%}
         {%- do optimizely_e3.check_settings() -%}
+        {%- do optimizely_e3.attach_lake() -%}
         {%- if target.type == 'duckdb' -%}
             {%- do optimizely_e3.prepare_watermarks() -%}
         {%- endif -%}

@@ -338,7 +338,7 @@ class TestFaults:
         assert staged(warehouse) == without(few_days(1), {VISITOR})
         assert beside(warehouse) == {"w.duckdb"}
         assert differences(warehouse) == [
-            "1 visitors are not erased from the file: a forget did not end: "
+            "1 visitors are not erased from the files: a forget did not end: "
             "run `loader forget` again"
         ]
         forget(warehouse, [VISITOR])

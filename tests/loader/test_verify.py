@@ -176,7 +176,7 @@ def test_watermarks_and_unfinished_erasures(landed: Command) -> None:
         """,
     )
     assert found(landed) == [
-        "erasure: 1 visitors are not erased from the file: a forget did not end: "
+        "erasure: 1 visitors are not erased from the files: a forget did not end: "
         "run `loader forget` again",
         "erasure: optimizely_raw.conversions has rows of 1 forgotten visitors: "
         "run `loader forget` again with their ids",

@@ -1,0 +1,272 @@
+"""Keeps landed rows in a lake: one folder a day, and a commit after every change of the ledger."""
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from os import environ
+from pathlib import Path
+
+import duckdb
+
+from loader import ledger, spec
+from loader.errors import ExitCode, LoaderError, shown
+from loader.lake import commits
+from loader.lake.store import FolderLake, LakeStore, StoredFile, open_lake_store
+from loader.landing.spool import open_spool
+from loader.landing.storage import note_visitors
+from loader.landing.warehouse import create_tables, open_warehouse
+
+KEPT = timedelta(days=1)
+"""How long files stay that the newest version does not name: whoever began to read an older one
+may still be at it. Erasures do not wait."""
+
+FILE_BYTES = 512 * 1024**2
+"""Where a day's file is so large, another one begins."""
+
+ORDER = "visitor_id, timestamp, _file_id, _file_row"
+DATABASE_NAME = "ledger.duckdb"
+
+
+class LakeStorage:
+    """A lake, and a database on this machine with its ledger: the working copy of one command."""
+
+    def __init__(self, store: LakeStore, folder: Path):
+        """`folder` is empty; the working copy, and what is on its way, is there."""
+        self.store = store
+        self.database = folder / DATABASE_NAME
+        self._folder = folder
+        self._version = commits.newest_version(store)
+        commits.load(self._version, store, self.database, folder)
+
+    def name(self, database: Path) -> str:
+        """See Storage.name."""
+        return self.store.address
+
+    def rows(
+        self, connection: duckdb.DuckDBPyConnection, table: spec.Table
+    ) -> Iterator[tuple[date, str]]:
+        """See Storage.rows. A day at a time, times as the staging table has them."""
+        for export_date in self.dates(connection, table):
+            with self.day_rows(connection, table, export_date) as rows:
+                yield export_date, rows
+
+    def dates(self, connection: duckdb.DuckDBPyConnection, table: spec.Table) -> list[date]:
+        """Days of a table that have rows, in order."""
+        found = connection.execute(
+            f"""
+            select export_date from {ledger.SCHEMA}.lake_days
+            where table_name = ? order by export_date
+            """,
+            [table.name],
+        ).fetchall()
+        return [export_date for (export_date,) in found]
+
+    @contextmanager
+    def day_rows(
+        self, connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date
+    ) -> Iterator[str]:
+        """SQL of the rows of a day that has some, as the staging table has them."""
+        folder = self._folder_of(connection, table, export_date)
+        assert folder is not None
+        paths = [self.store.local(file, self._folder) for file in self.store.files(folder)]
+        if not paths:
+            raise LoaderError(
+                f"{shown(self.store.address + folder)} is gone: run `loader verify`",
+                ExitCode.BAD_INPUT,
+            )
+        stored = commits.parquet(paths)
+        try:
+            yield f"(select {commits.with_times_exchanged(connection, stored)} from {stored})"
+        finally:
+            for path in paths:
+                self.store.release(path)
+
+    def remove_rows(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: spec.Table,
+        export_date: date,
+        load_id: int,
+    ) -> None:
+        """See Storage.remove_rows. The files stay for those who read them now."""
+        connection.execute(commits.CREATE_TABLES)
+        if self._folder_of(connection, table, export_date) is not None:
+            with self.day_rows(connection, table, export_date) as rows:
+                note_visitors(connection, rows, load_id)
+            self._forget_folder(connection, table, export_date)
+
+    def replace_rows(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: spec.Table,
+        export_date: date,
+        load_id: int,
+        rows: str,
+    ) -> None:
+        """Stores other rows for a day, in the open transaction; the next `publish` shows them.
+
+        Args:
+            connection: The working database.
+            table: The day's table.
+            export_date: The day.
+            load_id: The load that its rows are of.
+            rows: SQL of the rows, as the staging table has them.
+        """
+        self._forget_folder(connection, table, export_date)
+        row = connection.execute(f"select count(*) from {rows}").fetchone()
+        assert row is not None
+        if row[0] == 0:
+            return
+        folder = f"{table.name}/export_date={export_date}/{load_id:020d}-{secrets.token_hex(4)}/"
+        out = self._folder / "day"
+        columns = ", ".join(
+            f'"{name}"' for name in [*(c.name for c in table.columns), *spec.LINEAGE_COLUMNS]
+        )
+        connection.execute("set preserve_insertion_order = true")
+        commits.copy_rows(
+            connection,
+            f"(select {columns} from {rows} order by {ORDER})",
+            out,
+            f", file_size_bytes {FILE_BYTES}, filename_pattern 'part-{{i}}'",
+        )
+        connection.execute("set preserve_insertion_order = false")
+        paths = sorted(out.iterdir())
+        byte_count = sum(path.stat().st_size for path in paths)
+        for path in paths:
+            self.store.put(folder + path.name, path)
+        out.rmdir()
+        connection.execute(
+            f"insert into {ledger.SCHEMA}.lake_days values (?, ?, ?, ?, ?, ?)",
+            [table.name, export_date, folder, len(paths), row[0], byte_count],
+        )
+
+    def publish(self) -> None:
+        """See Storage.publish: what is in the staging tables becomes files, then a commit."""
+        with open_warehouse(self.database) as connection:
+            connection.begin()
+            create_tables(connection)
+            connection.execute(commits.CREATE_TABLES)
+            for table in spec.TABLES.values():
+                days = connection.execute(
+                    f"select _export_date, max(_load_id) from {table.qualified_name} group by all"
+                ).fetchall()
+                for export_date, load_id in sorted(days):
+                    rows = f"(from {table.qualified_name} where _export_date = '{export_date}')"
+                    self.replace_rows(connection, table, export_date, load_id, rows)
+                if days:
+                    connection.execute(f"drop table {table.qualified_name}")
+            create_tables(connection)
+            self._version = commits.commit(connection, self._version, self.store, self._folder)
+            connection.commit()
+
+    def clean(self, kept: timedelta = KEPT) -> None:
+        """Deletes the files that nobody needs: retired ones, and what killed commands left.
+
+        Args:
+            kept: How long ago they must have been retired, or written.
+        """
+        before = datetime.now(UTC) - kept
+        with open_warehouse(self.database) as connection:
+            current = {
+                folder
+                for (folder,) in connection.execute(
+                    f"select folder from {ledger.SCHEMA}.lake_days"
+                ).fetchall()
+            }
+            retired = dict(
+                connection.execute(
+                    f"select folder, retired_at from {ledger.SCHEMA}.{commits.RETIRED}"
+                ).fetchall()
+            )
+            current |= {self._version.name, *self._version.folders.values()}
+            gone = []
+            for file in self._files():
+                place = file.name if file.name in retired else _folder_name(file.name)
+                if place in current or file.name in current:
+                    continue
+                since = retired.get(place)
+                when = file.modified_at if since is None else since.replace(tzinfo=UTC)
+                if when <= before:
+                    gone.append(file.name)
+            self.store.delete(gone)
+            connection.execute(
+                f"delete from {ledger.SCHEMA}.{commits.RETIRED} where retired_at <= ?",
+                [before.replace(tzinfo=None)],
+            )
+
+    def _files(self) -> Iterator[StoredFile]:
+        """All files of the lake; what else is in its folder is somebody else's."""
+        for table in spec.TABLES.values():
+            yield from self.store.files(f"{table.name}/")
+        yield from self.store.files(commits.LEDGER)
+        yield from self.store.files(commits.COMMITS)
+
+    def _folder_of(
+        self, connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date
+    ) -> str | None:
+        """Where a day's files are; None where it has none."""
+        row = connection.execute(
+            f"""
+            select folder from {ledger.SCHEMA}.lake_days
+            where table_name = ? and export_date = ?
+            """,
+            [table.name, export_date],
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def _forget_folder(
+        self, connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date
+    ) -> None:
+        """The next version does not name a day's files any more."""
+        folder = self._folder_of(connection, table, export_date)
+        if folder is not None:
+            connection.execute(
+                f"""
+                delete from {ledger.SCHEMA}.lake_days where table_name = ? and export_date = ?
+                """,
+                [table.name, export_date],
+            )
+            commits.retire(connection, [folder])
+
+
+@contextmanager
+def open_lake(url: str) -> Iterator[LakeStorage]:
+    """A lake to write to; no other command on this machine writes to it meanwhile.
+
+    Raises:
+        LoaderError: Another command writes to it, or it cannot be used.
+    """
+    store = open_lake_store(url)
+    with open_spool(_working_place(store), f"the lake {shown(store.address)}") as folder:
+        storage = LakeStorage(store, folder)
+        yield storage
+        if storage.database.exists():
+            storage.clean()
+
+
+@contextmanager
+def read_lake(url: str) -> Iterator[LakeStorage]:
+    """A lake as it is now, to read only.
+
+    Raises:
+        LoaderError: It cannot be used.
+    """
+    store = open_lake_store(url)
+    with tempfile.TemporaryDirectory() as folder:
+        yield LakeStorage(store, Path(folder))
+
+
+def _working_place(store: LakeStore) -> Path:
+    """In a lake that is a folder, so that files are moved, not copied; else in the user's cache."""
+    if isinstance(store, FolderLake):
+        return store.folder / "_work"
+    cache = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    name = sha256(store.address.encode()).hexdigest()[:16]
+    return Path(cache).expanduser() / "optimizely-e3" / f"lake-{name}"
+
+
+def _folder_name(name: str) -> str:
+    return name.rpartition("/")[0] + "/"
