@@ -1,0 +1,143 @@
+"""Measures landing and building on both engines, from one lake: `python -m benchmarks.spark --help`.
+
+Then compares every mart of the two, row for row. Needs Java, and pyspark (extra `spark`).
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyspark
+
+from benchmarks.exports import write_demo
+from benchmarks.measure import BrokenBenchmark, Job, Measured, measure, python
+from benchmarks.tables import Row, Section, add_options, report
+from tests.spark.comparison import differences
+from tests.spark.session import with_zone
+
+ROOT = Path(__file__).parents[1]
+MARTS = [path.stem for path in sorted((ROOT / "models" / "marts").rglob("*.sql"))]
+NOT_STORED = {"fct_metric_observations"}
+"""A view, which has no files to compare; the summaries of its rows are compared."""
+
+BUILD = ("build", "--resource-type", "seed", "--resource-type", "model")
+SPARK_HOME = Path(pyspark.__file__).parent
+
+
+def main() -> None:
+    """Runs the benchmark that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    parser.add_argument("--events", default="1000000,4000000", help="sizes, with commas between")
+    parser.add_argument("--days", type=int, default=30)
+    parser.add_argument("--memory", default="6g", help="of Spark's process")
+    report(parser.parse_args(), run, "spark", ("duckdb", "pyspark", "dbt-spark"))
+
+
+def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[Section]:
+    """One size after the other, in a folder that may be filled."""
+    for events in map(int, arguments.events.split(",")):
+        folder = scratch / str(events)
+        yield _size(folder, events, arguments.days, arguments.memory)
+        shutil.rmtree(folder)
+
+
+def _size(folder: Path, events: int, days: int, memory: str) -> Section:
+    sample = write_demo(folder / "export", events=events, days=days)
+    lake = folder / "lake"
+    warehouse = folder / "warehouse.duckdb"
+    source = ("--source", sample.folder, "--since", "2000-01-01")
+    lands = _measured(
+        "landing in a warehouse",
+        python("loader", "pull", *source, "--warehouse", folder / "landed.duckdb"),
+    )
+    fills = _measured("landing in a lake", python("loader", "pull", *source, "--lake", lake))
+    environment = {
+        "OPTIMIZELY_E3_LAKE": str(lake),
+        "OPTIMIZELY_E3_WAREHOUSE": str(warehouse),
+        "OPTIMIZELY_E3_SPARK_SCHEMA": "built",
+    }
+    dbt = [
+        *BUILD,
+        *("--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "tests" / "profiles")),
+        *("--target-path", str(folder / "dbt"), "--log-path", str(folder / "dbt"), "--quiet"),
+    ]
+    on_duckdb = _measured("models on DuckDB", [*_dbt(), *dbt], environment)
+    on_spark = _measured(
+        "models on Spark", [*_spark_submit(folder, memory), *dbt, "--target", "spark"], environment
+    )
+    differing = [mart for mart in MARTS if mart not in NOT_STORED and _differ(folder, mart)]
+    if differing:
+        raise BrokenBenchmark(f"the engines differ in {', '.join(differing)}")
+    stored = sum(path.stat().st_size for path in lake.glob("*s/*/*/*.parquet"))
+    title = (
+        f"{sample.rows:,} events of {days} days: {sample.bytes / sample.rows:.0f} bytes an event in "
+        f"the export, {stored / sample.rows:.0f} in the lake, "
+        f"{(folder / 'landed.duckdb').stat().st_size / sample.rows:.0f} in DuckDB"
+    )
+    jobs = {
+        "`loader pull` into a warehouse": lands,
+        "`loader pull --lake`": fills,
+        "models on DuckDB, from the lake": on_duckdb,
+        "models on Spark, from the lake": on_spark,
+    }
+    return Section(title, [_row(name, measured, sample.rows) for name, measured in jobs.items()])
+
+
+def _row(name: str, measured: Measured, rows: int) -> Row:
+    per_core = rows / measured.cpu_seconds
+    return Row(
+        job=name,
+        seconds=measured.seconds,
+        cpu_seconds=measured.cpu_seconds,
+        peak_bytes=measured.peak_bytes,
+        target=f"{per_core:,.0f} events a CPU second",
+    )
+
+
+def _measured(name: str, command: list[str], environment: dict[str, str] | None = None) -> Measured:
+    return measure(Job(name, command, lambda: None, lambda _: None, environment or {}))
+
+
+def _dbt() -> list[str]:
+    return [sys.executable, str(Path(sys.executable).with_name("dbt"))]
+
+
+def _spark_submit(folder: Path, memory: str) -> list[str]:
+    """Runs dbt as Spark runs a script: its process is waited for, and so measured with it."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    settings = {
+        "spark.sql.warehouse.dir": folder / "tables",
+        "spark.hadoop.javax.jdo.option.ConnectionURL": (
+            f"jdbc:derby:;databaseName={folder / 'metastore'};create=true"
+        ),
+        "spark.driver.extraJavaOptions": f"-Dderby.system.home={folder}",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.local.dir": folder / "shuffle",
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "8",
+    }
+    options = [text for pair in settings.items() for text in ("--conf", f"{pair[0]}={pair[1]}")]
+    submit = str(SPARK_HOME / "bin" / "spark-submit")
+    return [submit, "--master", "local[2]", "--driver-memory", memory, *options, str(Path(__file__).with_name("run_dbt.py"))]
+
+
+def _differ(folder: Path, mart: str) -> list[str]:
+    """What differs between the engines in a mart."""
+    paths = sorted((folder / "tables" / "built.db" / mart).rglob("*.parquet"))
+    on_spark = pa.concat_tables([pq.read_table(path, partitioning=None) for path in paths])
+    with duckdb.connect(folder / "warehouse.duckdb", read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        on_duckdb = with_zone(connection.sql(f"from main.{mart}").to_arrow_table())
+    return differences(on_duckdb, with_zone(on_spark))
+
+
+if __name__ == "__main__":
+    main()
