@@ -23,7 +23,7 @@ demo: $(VENV)/installed profiles.yml
 	@$(BIN)/report build --warehouse demo.duckdb --out demo-site
 	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report build"
 
-test: lint browser
+test: lint browser $(VENV)/installed-spark
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-spark: $(VENV)/installed-spark

@@ -1,4 +1,4 @@
-"""Measures landing and building on both engines, from one lake: `python -m benchmarks.spark --help`.
+"""Measures landing and building on both engines: `python -m benchmarks.spark --help`.
 
 Then compares every mart of the two, row for row. Needs Java, and pyspark (extra `spark`).
 """
@@ -77,8 +77,8 @@ def _size(folder: Path, events: int, days: int, memory: str) -> Section:
         raise BrokenBenchmark(f"the engines differ in {', '.join(differing)}")
     stored = sum(path.stat().st_size for path in lake.glob("*s/*/*/*.parquet"))
     title = (
-        f"{sample.rows:,} events of {days} days: {sample.bytes / sample.rows:.0f} bytes an event in "
-        f"the export, {stored / sample.rows:.0f} in the lake, "
+        f"{sample.rows:,} events of {days} days: {sample.bytes / sample.rows:.0f} bytes an event "
+        f"in the export, {stored / sample.rows:.0f} in the lake, "
         f"{(folder / 'landed.duckdb').stat().st_size / sample.rows:.0f} in DuckDB"
     )
     jobs = {
@@ -126,7 +126,15 @@ def _spark_submit(folder: Path, memory: str) -> list[str]:
     }
     options = [text for pair in settings.items() for text in ("--conf", f"{pair[0]}={pair[1]}")]
     submit = str(SPARK_HOME / "bin" / "spark-submit")
-    return [submit, "--master", "local[2]", "--driver-memory", memory, *options, str(Path(__file__).with_name("run_dbt.py"))]
+    return [
+        submit,
+        "--master",
+        "local[2]",
+        "--driver-memory",
+        memory,
+        *options,
+        str(Path(__file__).with_name("run_dbt.py")),
+    ]
 
 
 def _differ(folder: Path, mart: str) -> list[str]:

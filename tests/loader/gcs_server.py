@@ -173,6 +173,26 @@ class GcsHandler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(400, b"", {})
 
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        name, _, key = urlsplit(self.path).path.lstrip("/").partition("/")
+        bucket = self.server.buckets[unquote(name)]
+        key = unquote(key)
+        with bucket.lock:
+            if self.headers.get("x-goog-if-generation-match") == "0" and key in bucket.objects:
+                return self._refuse(412, "PreconditionFailed")
+            bucket.objects[key] = stored = StoredObject(body, time.time())
+        self._answer(200, b"", {"ETag": stored.etag, "x-goog-generation": "1"})
+
+    def do_DELETE(self) -> None:
+        name, _, key = urlsplit(self.path).path.lstrip("/").partition("/")
+        bucket = self.server.buckets[unquote(name)]
+        with bucket.lock:
+            found = bucket.objects.pop(unquote(key), None)
+        if found is None:
+            return self._refuse(404, "NoSuchKey")
+        self._answer(204, b"", {})
+
     def date_time_string(self, timestamp: float | None = None) -> str:
         return super().date_time_string(time.time() + self.server.clock_offset)
 

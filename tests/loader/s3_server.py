@@ -294,6 +294,22 @@ class S3Server:
             sts=self.sts,
         )
 
+    def writable_bucket(self) -> tuple[str, dict[str, str]]:
+        """A new bucket, and the environment of a user who may do anything in it."""
+        bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+        self.s3.create_bucket(Bucket=bucket)
+        resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+        key = self._user(
+            f"writer-{uuid.uuid4().hex[:12]}",
+            [{"Effect": "Allow", "Action": "s3:*", "Resource": resources}],
+        )
+        return bucket, {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+            "AWS_ENDPOINT_URL_S3": self.endpoint_url,
+            "AWS_REGION": REGION,
+        }
+
     def _wait(self) -> None:
         deadline = time.monotonic() + 60
         while True:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
+from loader.export.layout import open_export
+from loader.lake.storage import open_lake
 from loader.landing.warehouse import open_warehouse
+from loader.plan import Window
+from loader.pull import run_pull
+from loader.spec import TABLES
 from tests.models.project import ROOT
-
-LANDED = ("optimizely_raw", "optimizely_ledger")
-"""Schemas that the loader writes."""
 
 JVM_OPTIONS = (
     # So many small queries: compiling them well costs more than running them.
@@ -69,15 +72,21 @@ class SparkProject:
     session: Any
     folder: Path
 
-    def land(self, warehouse: Path) -> None:
-        """Makes tables of all that the loader landed in a DuckDB file."""
-        with open_warehouse(warehouse, read_only=True) as connection:
-            tables = connection.execute(
-                "select schema_name, table_name from duckdb_tables() where schema_name in ?",
-                [LANDED],
-            ).fetchall()
-        for schema, name in tables:
-            self.copy(warehouse, f"{schema}.{name}", schema)
+    @property
+    def lake(self) -> Path:
+        """What the loader fills for all builds."""
+        return self.folder / "lake"
+
+    def land(self, export: Path) -> None:
+        """Pulls everything that stands in a folder into the lake."""
+        with open_lake(str(self.lake)) as storage:
+            run_pull(
+                open_export(str(export)),
+                storage.database,
+                list(TABLES),
+                Window(since=date.min),
+                storage=storage,
+            )
 
     def copy(self, warehouse: Path, table: str, schema: str) -> None:
         """Makes a table of one of a DuckDB file: Parquet, and its columns by name and type."""
@@ -107,7 +116,11 @@ class SparkProject:
         }
         flags = [f"--{name}={folder}" for name, folder in folders.items()]
         flags += ["--target=spark", "--quiet", "--log-level-file=none", "--no-write-json"]
-        return dbtRunner().invoke([*arguments, *flags])
+        os.environ["OPTIMIZELY_E3_LAKE"] = str(self.lake)
+        try:
+            return dbtRunner().invoke([*arguments, *flags])
+        finally:
+            del os.environ["OPTIMIZELY_E3_LAKE"]
 
     def query(self, sql: str) -> pa.Table:
         """The rows of a query."""

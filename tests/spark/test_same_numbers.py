@@ -5,6 +5,7 @@ differ.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ from tests.models.histories import history, write_state
 from tests.models.project import ROOT, Project, compiled_code, failures, with_status
 from tests.spark.comparison import differences
 from tests.spark.session import SparkProject, with_zone
+
+pytestmark = pytest.mark.skipif(
+    "PYTEST_XDIST_WORKER" in os.environ,
+    reason="all of Spark's tests take eight minutes: make test-spark; `make test` runs test_small",
+)
 
 BUILD = ("build", "--resource-type=seed", "--resource-type=model")
 DECLARED = ("metrics", "metric_events", "vendor_results")
@@ -124,7 +130,7 @@ def ends(result: dbtRunnerResult) -> dict[str, tuple[str, int | None]]:
 
 @pytest.fixture(scope="module")
 def landed(spark: SparkProject, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One export with the demo and the history, landed by the loader and copied to Spark."""
+    """One export with the demo and the history, landed in a warehouse and in a lake."""
     folder = tmp_path_factory.mktemp("landed")
     write_export(folder / "demo", days=6, visitors=300, events=4_000)
     state = history(11, visitors=300, loads=3).states[-1]
@@ -133,7 +139,7 @@ def landed(spark: SparkProject, tmp_path_factory: pytest.TempPathFactory) -> Pro
     shutil.copytree(demo, export, dirs_exist_ok=True)
     project = Project(folder)
     project.pull(export)
-    spark.land(project.warehouse)
+    spark.land(export)
     return project
 
 

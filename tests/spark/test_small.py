@@ -1,0 +1,44 @@
+"""A small export, in one lake: every mart is the same on both engines, row for row."""
+
+from pathlib import Path
+
+import pytest
+
+from loader.demo import write_export
+from loader.landing.warehouse import open_warehouse
+from tests.models.project import ROOT, Project, failures
+from tests.spark.comparison import differences
+from tests.spark.session import SparkProject, with_zone
+
+BUILD = ("build", "--resource-type=seed", "--resource-type=model")
+MARTS = [path.stem for path in sorted((ROOT / "models" / "marts").rglob("*.sql"))]
+
+
+@pytest.fixture(scope="module")
+def on_duckdb(spark: SparkProject, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Both engines' builds, from the same lake."""
+    project = Project(tmp_path_factory.mktemp("small"))
+    write_export(project.folder / "export", days=4, visitors=120, events=1_500)
+    spark.land(project.folder / "export")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPTIMIZELY_E3_LAKE", str(spark.lake))
+        project.build()
+    result = spark.dbt(*BUILD, schema="small")
+    assert result.success, failures(result)
+    return project
+
+
+@pytest.mark.parametrize("mart", MARTS)
+def test_marts_are_the_same(mart: str, on_duckdb: Project, spark: SparkProject) -> None:
+    with open_warehouse(on_duckdb.warehouse, read_only=True) as connection:
+        rows = with_zone(connection.sql(f"from main.{mart}").to_arrow_table())
+    assert differences(rows, spark.query(f"select * from small.{mart}")) == []
+    assert rows.num_rows > 0 or mart in ("duplicate_events", "results_reconciliation")
+
+
+def test_a_lake_without_rows_of_a_type(spark: SparkProject, tmp_path: Path) -> None:
+    """Nothing is asked of the catalog but what the newest version says."""
+    [found] = spark.query(
+        "select count(*) as days from (select distinct _export_date from optimizely_raw.decisions)"
+    ).to_pylist()
+    assert found["days"] > 1
