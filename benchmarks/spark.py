@@ -26,6 +26,10 @@ MARTS = [path.stem for path in sorted((ROOT / "models" / "marts").rglob("*.sql")
 NOT_STORED = {"fct_metric_observations"}
 """A view, which has no files to compare; the summaries of its rows are compared."""
 
+PRECISION = 1e-9
+"""Doubles may differ by so much of themselves: a difference of two means has fewer digits than the
+sums of a million values that it comes from."""
+
 BUILD = ("build", "--resource-type", "seed", "--resource-type", "model")
 SPARK_HOME = Path(pyspark.__file__).parent
 
@@ -144,7 +148,7 @@ def _differ(folder: Path, mart: str) -> list[str]:
     with duckdb.connect(folder / "warehouse.duckdb", read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         on_duckdb = with_zone(connection.sql(f"from main.{mart}").to_arrow_table())
-    return differences(on_duckdb, with_zone(on_spark))
+    return differences(on_duckdb, with_zone(on_spark), PRECISION)
 
 
 if __name__ == "__main__":
