@@ -95,7 +95,17 @@ def is_disk_full(error: duckdb.Error) -> bool:
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates the staging tables, the names' and the ledger where they are not there yet."""
+    """Creates the staging tables, the names' and the ledger where they are not there yet.
+
+    Raises:
+        LoaderError: The database is built from a lake: its sources are views.
+    """
+    views = "select 1 from duckdb_views() where schema_name = ? limit 1"
+    if connection.execute(views, [ledger.SCHEMA]).fetchall():
+        raise LoaderError(
+            "this warehouse is built from a lake: give the lake with --lake, or another --warehouse",
+            ExitCode.USAGE,
+        )
     connection.execute(f"create schema if not exists {spec.RAW_SCHEMA}")
     for table in spec.TABLES.values():
         columns = [f'"{column.name}" {column.sql_type}' for column in table.columns]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from loader.errors import LoaderError
 from loader.export.layout import open_export
 from loader.lake.storage import open_lake
 from loader.plan import Window
@@ -47,6 +48,8 @@ def test_a_lake_that_changes_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
     assert_equals_twin(project, twin, "from a lake")
     assert_equals_full_refresh(project, "from a lake")
 
+    with pytest.raises(LoaderError, match="is built from a lake: give the lake with --lake"):
+        project.pull(tmp_path / "export")
     monkeypatch.delenv(ENVIRONMENT)
     result = project.dbt("run", "--select", "stg_optimizely__decisions")
     assert "is built from a lake: set OPTIMIZELY_E3_LAKE to its address." in failures(result)
