@@ -103,7 +103,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     views = "select 1 from duckdb_views() where schema_name = ? limit 1"
     if connection.execute(views, [ledger.SCHEMA]).fetchall():
         raise LoaderError(
-            "this warehouse is built from a lake: give the lake with --lake, or another --warehouse",
+            "this warehouse is built from a lake: give the lake with --lake or another --warehouse",
             ExitCode.USAGE,
         )
     connection.execute(f"create schema if not exists {spec.RAW_SCHEMA}")
