@@ -349,7 +349,7 @@ class TestFaults:
     ) -> None:
         pull(write_state(folder, few_days(1)), warehouse)
         before = everything(warehouse)
-        monkeypatch.setattr(forget_module, "_delete", _fail)
+        monkeypatch.setattr(forget_module, "delete", _fail)
         with pytest.raises(RuntimeError):
             forget(warehouse, [VISITOR])
         assert everything(warehouse) == before
