@@ -15,6 +15,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from loader.export.layout import open_export
+from loader.lake.storage import open_lake
 from loader.landing.warehouse import open_warehouse
 from loader.plan import Window
 from loader.pull import PullResult, run_pull
@@ -107,6 +108,18 @@ class Project:
         """Changes the warehouse by hand."""
         with open_warehouse(self.warehouse) as connection:
             connection.execute(sql)
+
+
+def fill_lake(lake: Path, source: Path) -> None:
+    """Lands everything that stands in a folder in a lake."""
+    with open_lake(str(lake)) as storage:
+        run_pull(
+            open_export(str(source)),
+            storage.database,
+            list(TABLES),
+            Window(since=date.min),
+            storage=storage,
+        )
 
 
 def declare(

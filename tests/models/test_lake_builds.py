@@ -1,44 +1,27 @@
 """Builds on DuckDB from a lake: what a build from landed rows gives, visitor by visitor."""
 
 import shutil
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 from loader.errors import LoaderError
-from loader.export.layout import open_export
-from loader.lake.storage import open_lake
-from loader.plan import Window
-from loader.pull import run_pull
-from loader.spec import TABLES
 from tests.models.comparison import assert_equals_full_refresh, assert_equals_twin
 from tests.models.histories import history, landed_rows, last_day, write_state
-from tests.models.project import Project, failures
+from tests.models.project import Project, failures, fill_lake
 from tests.models.test_builds import shipped_metrics
 from tests.models.twin import Twin
 
 ENVIRONMENT = "OPTIMIZELY_E3_LAKE"
 
 
-def fill(lake: Path, source: Path) -> None:
-    with open_lake(str(lake)) as storage:
-        run_pull(
-            open_export(str(source)),
-            storage.database,
-            list(TABLES),
-            Window(since=date.min),
-            storage=storage,
-        )
-
-
 def test_a_lake_that_changes_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project, lake = Project(tmp_path), tmp_path / "lake"
     monkeypatch.setenv(ENVIRONMENT, str(lake))
     first, second = history(5, visitors=40).states[:2]
-    fill(lake, write_state(tmp_path / "export", first))
+    fill_lake(lake, write_state(tmp_path / "export", first))
     project.build()
-    fill(lake, write_state(tmp_path / "export", second))
+    fill_lake(lake, write_state(tmp_path / "export", second))
     project.build()
     twin = Twin(
         *landed_rows(second),
@@ -61,7 +44,7 @@ def test_what_cannot_be_built_from_says_so(tmp_path: Path, monkeypatch: pytest.M
     only_staging = ("run", "--select", "stg_optimizely__decisions")
     assert "Nothing is landed in the lake" in failures(project.dbt(*only_staging))
     export = write_state(tmp_path / "export", history(5, visitors=5).states[0])
-    fill(lake, export)
+    fill_lake(lake, export)
     project.warehouse.unlink()
     project.pull(export)
     assert "has rows of its own, and the lake" in failures(project.dbt(*only_staging))
@@ -72,7 +55,7 @@ def test_days_without_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv(ENVIRONMENT, str(lake))
     state = history(5, visitors=5).states[0]
     empty = {unit: files if unit[0] == "events" else [] for unit, files in state.items()}
-    fill(lake, write_state(tmp_path / "export", empty))
+    fill_lake(lake, write_state(tmp_path / "export", empty))
     result = project.dbt("run", "--select", "stg_optimizely__decisions")
     assert result.success, failures(result)
     assert project.query("select count(*) from stg_optimizely__decisions") == [(0,)]

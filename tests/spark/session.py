@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
-from loader.export.layout import open_export
-from loader.lake.storage import open_lake
 from loader.landing.warehouse import open_warehouse
-from loader.plan import Window
-from loader.pull import run_pull
-from loader.spec import TABLES
-from tests.models.project import ROOT
+from tests.models.project import ROOT, fill_lake
 
 JVM_OPTIONS = (
     # So many small queries: compiling them well costs more than running them.
@@ -79,14 +73,7 @@ class SparkProject:
 
     def land(self, export: Path) -> None:
         """Pulls everything that stands in a folder into the lake."""
-        with open_lake(str(self.lake)) as storage:
-            run_pull(
-                open_export(str(export)),
-                storage.database,
-                list(TABLES),
-                Window(since=date.min),
-                storage=storage,
-            )
+        fill_lake(self.lake, export)
 
     def copy(self, warehouse: Path, table: str, schema: str) -> None:
         """Makes a table of one of a DuckDB file: Parquet, and its columns by name and type."""

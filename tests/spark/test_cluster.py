@@ -15,8 +15,8 @@ import pytest
 
 from loader.demo import write_export
 from loader.landing.warehouse import open_warehouse
-from tests.models.project import ROOT, Project
-from tests.models.test_lake_builds import ENVIRONMENT, fill
+from tests.models.project import ROOT, Project, fill_lake
+from tests.models.test_lake_builds import ENVIRONMENT
 from tests.spark.comparison import differences
 from tests.spark.session import what_is_missing, with_zone
 
@@ -100,7 +100,7 @@ def thrift_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def test_every_mart_is_the_same(thrift_port: int, tmp_path: Path) -> None:
     project, lake = Project(tmp_path), tmp_path / "lake"
     write_export(tmp_path / "export", days=4, visitors=120, events=1_500)
-    fill(lake, tmp_path / "export")
+    fill_lake(lake, tmp_path / "export")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, str(lake))
         project.build()
