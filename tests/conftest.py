@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--sequences",
         default=7,
         type=int,
-        help="Sequences of loads that the law is tested on; each is 6 loads of 200 visitors.",
+        help="Sequences of loads that the law is tested on; each is 3 loads of 200 visitors.",
     )
     parser.addoption(
         "--law-seed", type=int, help="Seed of the sequences; another one each time by default."

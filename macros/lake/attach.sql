@@ -205,9 +205,7 @@
 
 {% macro spark_type(data_type) %}
     {#- A type as the specification writes it, in Spark's words. -#}
-    {%- set is_map = data_type.startswith('MAP(') -%}
-    {%- set is_list = data_type.endswith('[]') -%}
-    {%- if is_list -%}
+    {%- if data_type.endswith('[]') -%}
         {%- set element = optimizely_e3.spark_type(data_type[:-2]) -%}
         {{- return('array<' ~ element ~ '>') -}}
     {%- elif data_type.startswith('STRUCT(') -%}
@@ -217,7 +215,7 @@
             {%- do fields.append(name ~ ': ' ~ optimizely_e3.spark_type(kind)) -%}
         {%- endfor -%}
         {{- return('struct<' ~ fields | join(', ') ~ '>') -}}
-    {%- elif is_map -%}
+    {%- elif data_type.startswith('MAP(') -%}
         {%- set key, item = data_type[4:-1].split(', ') -%}
         {{- return('map<' ~ optimizely_e3.spark_type(key) ~ ', ' ~ optimizely_e3.spark_type(item) ~ '>') -}}
     {%- endif -%}
