@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from loader.command_line import errors
+from loader.landing.storage import Storage
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 
@@ -24,6 +25,12 @@ def print_json(data: Any) -> None:
         return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
     print(json.dumps(data, default=plain, indent=2))
+
+
+def print_notes(storage: Storage) -> None:
+    """Prints what was found on the way, to standard error."""
+    for note in storage.notes:
+        errors.print(f"note: {note}")
 
 
 def new_table(*headings: str, numbers: tuple[str, ...] = ()) -> Table:

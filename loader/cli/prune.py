@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from loader.cli.options import Lake
-from loader.cli.output import AsJson, print_json, progress
+from loader.cli.output import AsJson, print_json, print_notes, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse
 from loader.place import open_place
 from loader.prune import first_kept_day
@@ -33,6 +33,7 @@ def prune(
             storage=place.storage,
             on_pruned=lambda _: bar.advance(task),
         )
+        print_notes(place.storage)
     rows = sum(day.row_count for day in result.days)
     if as_json:
         print_json(

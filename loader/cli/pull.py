@@ -21,7 +21,7 @@ from loader.cli.options import (
     window,
     with_source,
 )
-from loader.cli.output import AsJson, print_json, progress
+from loader.cli.output import AsJson, print_json, print_notes, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
 from loader.errors import shown
 from loader.export.layout import Export
@@ -99,7 +99,7 @@ def pull(
 
             def pull_once() -> PullResult:
                 with open_place(warehouse, lake, writes=True) as place:
-                    return run_pull(
+                    result = run_pull(
                         export,
                         place.database,
                         names,
@@ -112,6 +112,8 @@ def pull(
                         on_planned=lambda plan: bar.reset(task, total=len(plan.to_land)),
                         on_landed=lambda _: bar.advance(task),
                     )
+                    print_notes(place.storage)
+                    return result
 
             result = pull_once() if wait_seconds is None else wait_and_pull(pull_once, wait_seconds)
     if as_json:

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from loader import ledger, spec
-from loader.errors import ExitCode, LoaderError, shown
+from loader.errors import shown
 from loader.lake import commits
 from loader.lake.store import FolderLake, LakeStore, StoredFile, open_lake_store
 from loader.landing.spool import open_spool
@@ -37,6 +37,7 @@ class LakeStorage:
         """`folder` is empty; the working copy, and what is on its way, is there."""
         self.store = store
         self.database = folder / DATABASE_NAME
+        self.notes: list[str] = []
         self._folder = folder
         self._version = commits.newest_version(store)
         commits.load(self._version, store, self.database, folder)
@@ -68,16 +69,14 @@ class LakeStorage:
     def day_rows(
         self, connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date
     ) -> Iterator[str]:
-        """SQL of the rows of a day that has some, as the staging table has them."""
+        """SQL of the rows of a day that has some, as the staging table has them.
+
+        Of files that somebody deleted there are none: `verify` reports them, a landing mends them.
+        """
         folder = self._folder_of(connection, table, export_date)
         assert folder is not None
         paths = [self.store.local(file, self._folder) for file in self.store.files(folder)]
-        if not paths:
-            raise LoaderError(
-                f"{shown(self.store.address + folder)} is gone: run `loader verify`",
-                ExitCode.BAD_INPUT,
-            )
-        stored = commits.parquet(paths)
+        stored = commits.parquet(paths) if paths else table.qualified_name  # which is empty
         try:
             yield f"(select {commits.with_times_exchanged(connection, stored)} from {stored})"
         finally:
@@ -96,6 +95,7 @@ class LakeStorage:
         if self._folder_of(connection, table, export_date) is not None:
             with self.day_rows(connection, table, export_date) as rows:
                 note_visitors(connection, rows, load_id)
+                self._note_lost_rows(connection, table, export_date, rows)
             self._forget_folder(connection, table, export_date)
 
     def replace_rows(
@@ -216,6 +216,28 @@ class LakeStorage:
             [table.name, export_date],
         ).fetchone()
         return None if row is None else str(row[0])
+
+    def _note_lost_rows(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: spec.Table,
+        export_date: date,
+        rows: str,
+    ) -> None:
+        """Whose rows were in a deleted file is not known, so no build can recompute those alone."""
+        [(lost,)] = connection.execute(
+            f"""
+            select row_count - (select count(*) from {rows})
+            from {ledger.SCHEMA}.lake_days where table_name = ? and export_date = ?
+            """,
+            [table.name, export_date],
+        ).fetchall()
+        note = (
+            f"{lost:,} {table.name} of {export_date} had been deleted from the lake: "
+            "run `dbt build --full-refresh` where DuckDB builds from it"
+        )
+        if lost and note not in self.notes:  # a day that failed with others is landed once more
+            self.notes.append(note)
 
     def _forget_folder(
         self, connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date

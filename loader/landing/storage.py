@@ -1,6 +1,6 @@
 """Where landed rows stay: in the database beside the ledger, or elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +12,10 @@ from loader import ledger, spec
 
 class Storage(Protocol):
     """Keeps landed rows. Every change of the database's ledger is followed by `publish`."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a user must hear of what was found on the way; each ends with the remedy."""
 
     def remove_rows(
         self,
@@ -42,6 +46,8 @@ class Storage(Protocol):
 
 class InDatabase:
     """Rows stay in the staging tables."""
+
+    notes = ()
 
     def remove_rows(
         self,

@@ -82,6 +82,34 @@ def contents(lake: Path) -> dict[str, str]:
     }
 
 
+def test_a_deleted_file_is_reported_and_landed_again(
+    folder: Path, lake: Path, tmp_path: Path, loader: Command
+) -> None:
+    """Whose rows were in it is not known, so a build by visitor is not enough, and it says so."""
+    write_state(folder, few_days())
+    fill(lake, folder)
+    [landed] = [
+        found
+        for found in lake_reader.table(lake, "lake_days")
+        if (found["table_name"], str(found["export_date"])) == ("decisions", str(day(0)))
+    ]
+    for path in lake_reader.files(lake, landed):
+        path.unlink()
+    remedy = f"run `loader pull --since {day(0)} --until {day(0)} --type decisions --force`"
+    assert [found for found in differences(lake, folder) if not found.endswith(remedy)] == []
+    assert differences(lake, folder) != []
+    pull_again = ["pull", "--source", str(folder), "--lake", str(lake), "--since", str(day(0))]
+    done = loader(*pull_again, "--until", str(day(0)), "--type", "decisions", "--force")
+    assert done.returncode == ExitCode.DONE
+    assert done.stderr == (
+        f"note: {landed['row_count']} decisions of {day(0)} had been deleted from the lake: "
+        "run `dbt build --full-refresh` where DuckDB builds from it\n"
+    )
+    assert differences(lake, folder) == []
+    pull(folder, tmp_path / "w.duckdb")
+    assert lake_reader.rows(lake) == staged(tmp_path / "w.duckdb")
+
+
 @pytest.mark.parametrize("seed", [31, 32])
 def test_a_lake_holds_what_a_warehouse_does(
     folder: Path, lake: Path, tmp_path: Path, seed: int
