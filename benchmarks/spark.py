@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pyspark
 
 from benchmarks.exports import write_demo
@@ -143,12 +141,14 @@ def _spark_submit(folder: Path, memory: str) -> list[str]:
 
 def _differ(folder: Path, mart: str) -> list[str]:
     """What differs between the engines in a mart."""
-    paths = sorted((folder / "tables" / "built.db" / mart).rglob("*.parquet"))
-    on_spark = pa.concat_tables([pq.read_table(path, partitioning=None) for path in paths])
+    files = folder / "tables" / "built.db" / mart / "**" / "*.parquet"
     with duckdb.connect(folder / "warehouse.duckdb", read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        on_duckdb = with_zone(connection.sql(f"from main.{mart}").to_arrow_table())
-    return differences(on_duckdb, with_zone(on_spark), PRECISION)
+        on_duckdb, on_spark = (
+            with_zone(connection.sql(f"from {rows}").to_arrow_table())
+            for rows in (f"main.{mart}", f"read_parquet('{files}', hive_partitioning = true)")
+        )
+    return differences(on_duckdb, on_spark, PRECISION)
 
 
 if __name__ == "__main__":

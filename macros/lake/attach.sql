@@ -92,6 +92,12 @@
 {% endmacro %}
 
 {% macro spark__newest_version(address) %}
+    {%- if '://' not in address and not address.startswith('/') -%}
+        {%- do exceptions.raise_compiler_error(
+            'Spark would look for the lake ' ~ address ~ ' in a folder of its own: give its whole '
+            ~ 'path, from / on.'
+        ) -%}
+    {%- endif -%}
     {%- set rows = 'json.`' ~ address ~ '/commits`' -%}
     {{- return(
         'select table_name, folder from ' ~ rows ~ ' where version = (select max(version) from '

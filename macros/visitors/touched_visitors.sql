@@ -8,11 +8,12 @@
     column `visitor_id`.
 #}
 
-{% macro visitor_config(by_metric=false) %}
+{% macro visitor_config(by_metric=false, partition_by=none) %}
     {#-
         The configuration of a model that is incremental by visitor; a table where deletes are dear.
         `by_metric`: the model has a column `metric_name`, and computes a metric whose declaration
-        changed anew for all visitors.
+        changed anew for all visitors. `partition_by`: a column whose values Spark keeps apart; the
+        model ends in `gathered_by`.
     -#}
     {#- Said here, for dbt finds no ref() that stands in a condition. -#}
     {%- do ref('int_visitor_loads') -%}
@@ -22,6 +23,7 @@
         materialized='incremental' if target.type == 'duckdb' else 'table',
         incremental_strategy='by_visitor',
         on_schema_change='fail',
+        partition_by=partition_by if target.type == 'spark' else none,
         meta={'by_metric': by_metric},
         post_hook=["{{ optimizely_e3.note_watermark() }}", "{{ optimizely_e3.note_metrics() }}"],
     ) }}

@@ -17,8 +17,9 @@ import yaml
 from loader.demo import write_export
 from loader.landing.warehouse import open_warehouse
 from tests.models.project import ROOT, Project
+from tests.models.sample import find_sample
 from tests.models.test_builds import exported_rows, seeded_names
-from tests.models.test_oracle import ENTITY, MEASURES, SAMPLE
+from tests.models.test_oracle import ENTITY, MEASURES
 from tests.models.twin import Twin
 
 Row = dict[str, Any]
@@ -210,10 +211,8 @@ def facts(export: Path) -> Facts:
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    if not SAMPLE.exists():
-        pytest.skip("the vendor's sample is not at ../shared/export-sample")
     project = Project(tmp_path_factory.mktemp("sample"))
-    project.pull(SAMPLE)
+    project.pull(find_sample())
     project.build()
     return on_duckdb(project)
 

@@ -6,12 +6,7 @@ import pytest
 
 from tests.models.project import ROOT, Project, failures, with_status
 from tests.models.quality_data import fill_seed
-
-SAMPLE = ROOT.parent / "shared" / "export-sample"
-
-pytestmark = pytest.mark.skipif(
-    not SAMPLE.exists(), reason="the vendor's sample is not at ../shared/export-sample"
-)
+from tests.models.sample import find_sample
 
 WINDOW = "epoch_ms(occurred_at) between 1590364800000 and 1590451199999"
 ENTITY = "15776040040"
@@ -26,7 +21,7 @@ MEASURES = {
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("oracle"))
-    assert len(project.pull(SAMPLE).landed) == 2
+    assert len(project.pull(find_sample()).landed) == 2
     result = project.dbt("build")
     assert result.success
     return project
@@ -186,7 +181,7 @@ def test_the_vendors_numbers_are_found(project: Project, tmp_path: Path) -> None
 
 def test_the_same_pull_again_changes_nothing(project: Project) -> None:
     before = project.warehouse.stat().st_mtime_ns
-    result = project.pull(SAMPLE)
+    result = project.pull(find_sample())
     assert (len(result.landed), len(result.plan.unchanged)) == (0, 2)
     assert project.warehouse.stat().st_mtime_ns == before
 

@@ -41,6 +41,7 @@ from .histories import (
     timestamp_shape,
     write_state,
 )
+from .sample import find_sample
 from .twin import Names, Twin
 
 Row = dict[str, Any]
@@ -50,7 +51,6 @@ MS = timedelta(milliseconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "export-sample"
 
 
 # --- examples
@@ -984,9 +984,7 @@ def plain_rows(path: Path) -> Iterator[Row]:
 @pytest.fixture(scope="module")
 def sample() -> Twin:
     """The twin of the vendor's sample."""
-    if not SAMPLE.is_dir():
-        pytest.skip(f"the vendor's sample is not at {SAMPLE}: it does not ship with the project")
-    root = next(SAMPLE.rglob("type=decisions")).parent
+    root = next(find_sample().rglob("type=decisions")).parent
     return Twin(*read_landed(root), visitor_counting="web", attribution="vendor")
 
 

@@ -22,6 +22,7 @@ from loader.landing.warehouse import open_warehouse
 from tests.models.declarations import declarations
 from tests.models.histories import history, write_state
 from tests.models.project import ROOT, Project, compiled_code, failures, with_status
+from tests.models.sample import SAMPLE, find_sample
 from tests.spark.comparison import differences
 from tests.spark.session import SparkProject, with_zone
 
@@ -130,7 +131,7 @@ def ends(result: dbtRunnerResult) -> dict[str, tuple[str, int | None]]:
 
 @pytest.fixture(scope="module")
 def landed(spark: SparkProject, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One export with the demo and the history, landed in a warehouse and in a lake."""
+    """The demo, a history and the vendor's sample, landed in a warehouse and in a lake."""
     folder = tmp_path_factory.mktemp("landed")
     write_export(folder / "demo", days=6, visitors=300, events=4_000)
     state = history(11, visitors=300, loads=3).states[-1]
@@ -138,8 +139,9 @@ def landed(spark: SparkProject, tmp_path_factory: pytest.TempPathFactory) -> Pro
     (demo,) = (folder / "demo" / "v1").iterdir()
     shutil.copytree(demo, export, dirs_exist_ok=True)
     project = Project(folder)
-    project.pull(export)
-    spark.land(export)
+    for source in (export, *([SAMPLE] if SAMPLE.exists() else [])):
+        project.pull(source)
+        spark.land(source)
     return project
 
 
@@ -195,6 +197,18 @@ def test_every_node_ends_the_same(shipped: Engines) -> None:
 @pytest.mark.parametrize("mart", MARTS)
 def test_marts_are_the_same(mart: str, shipped: Engines) -> None:
     assert shipped.differences(mart) == []
+
+
+def test_the_sample_is_among_them(shipped: Engines) -> None:
+    find_sample()
+    results = shipped.spark.query(
+        """
+        select visitors, numerator from shipped.experiment_results
+        where experiment_id = '18156943409' and metric_name = 'add_to_cart: unique conversions'
+        order by variation_id
+        """
+    )
+    assert [tuple(row.values()) for row in results.to_pylist()] == [(4_487, 2_577), (4_514, 2_655)]
 
 
 @pytest.mark.parametrize("mart", MARTS)

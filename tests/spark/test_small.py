@@ -50,3 +50,24 @@ def test_sources_stand_for_the_lake(on_duckdb: Project, spark: SparkProject) -> 
             """
         )
         assert counted.to_pylist() == recorded.to_pylist() != []
+
+
+def test_events_are_in_one_file_a_day(on_duckdb: Project, spark: SparkProject) -> None:
+    """Of a small export. Readers of some days open the files of these alone."""
+    for mart in ("fct_decisions", "fct_conversions"):
+        files = spark.query(
+            f"select distinct export_date, input_file_name() as name from small.{mart}"
+        ).to_pylist()
+        assert len(files) == len({found["export_date"] for found in files}) > 2
+    [plan] = spark.query(
+        "explain select event_id from small.fct_decisions where export_date = date '2023-10-09'"
+    ).to_pylist()
+    assert "PartitionFilters: [isnotnull(export_date" in plan["plan"]
+
+
+def test_a_lake_without_its_whole_path_is_refused(spark: SparkProject) -> None:
+    """To Spark's server it would be another folder."""
+    result = spark.dbt(
+        "run", "--select", "stg_registry__metrics", "--vars", "lake: a/lake", schema="no"
+    )
+    assert "give its whole path, from / on." in failures(result)

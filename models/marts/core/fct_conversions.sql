@@ -1,4 +1,4 @@
-{{ optimizely_e3.visitor_config() }}
+{{ optimizely_e3.visitor_config(partition_by='export_date') }}
 
 with
 
@@ -64,4 +64,4 @@ final as (
     from flagged
 )
 
-select * from final
+select{{ optimizely_e3.gathered_by('export_date') }} * from final
