@@ -10,10 +10,15 @@
     {{- return('1e18') -}}
 {% endmacro %}
 
-{% macro student_density(t, degrees) %}
+{% macro student_scale(degrees) %}
+    {#- The density at 0, of which the others are fractions. -#}
+    ({{ optimizely_e3.gamma_ratio('(' ~ degrees ~ ' / 2e0)') }} / sqrt(pi() * {{ degrees }}))
+{%- endmacro %}
+
+{% macro student_density(t, degrees, scale) %}
+    {#- `scale` is that of the degrees, from `student_scale`. -#}
     (
-        {{ optimizely_e3.gamma_ratio('(' ~ degrees ~ ' / 2e0)') }}
-        / sqrt(pi() * {{ degrees }})
+        {{ scale }}
         * exp(
             -({{ degrees }} + 1e0) / 2e0
             * {{ optimizely_e3.log_of_one_plus('(' ~ t ~ ' * ' ~ t ~ ' / ' ~ degrees ~ ')') }}
@@ -21,13 +26,23 @@
     )
 {%- endmacro %}
 
-{% macro student_tail(t, degrees) %}
-    {#-
-        Probability of more than `t`, which is not negative.
+{% macro student_tail(t, degrees, scale=none) %}
+    {#- Probability of more than `t`, which is not negative. -#}
+    (
+        {{ optimizely_e3.student_density(
+            t, degrees, scale or optimizely_e3.student_scale(degrees)
+        ) }}
+        * {{ optimizely_e3.student_tail_ratio(t, degrees) }}
+    )
+{%- endmacro %}
 
-        Of the density f, the tail is the integral of f(t) · exp(-w) over w, the logarithm by which
-        the density has fallen from f(t) on. The double-exponential rule w = exp(u - exp(-u)),
-        taken at 48 points, is exact to eleven digits, and to six where the tail is nearly one half.
+{% macro student_tail_ratio(t, degrees) %}
+    {#-
+        The tail beyond `t` as a multiple of the density f(t): Mills' ratio.
+
+        It is the integral of exp(-w) over w, the logarithm by which the density has fallen from
+        f(t) on. The double-exponential rule w = exp(u - exp(-u)), taken at 48 points, is exact to
+        eleven digits, and to six where the tail is nearly one half.
     -#}
     {%- set points = [] -%}
     {%- for k in range(-21, 27) -%}
@@ -35,8 +50,7 @@
     {%- endfor -%}
     {%- set w = 'exp(element - exp(-element))' -%}
     (
-        {{ optimizely_e3.student_density(t, degrees) }}
-        * ({{ degrees }} + {{ t }} * {{ t }}) / ({{ degrees }} + 1e0)
+        ({{ degrees }} + {{ t }} * {{ t }}) / ({{ degrees }} + 1e0)
         * {{ optimizely_e3.sum_over(
             optimizely_e3.list_of(points),
             w ~ ' * (1e0 + exp(-element))'
@@ -70,18 +84,14 @@
     )
 {%- endmacro %}
 
-{% macro student_quantile_step(t, degrees, tail) %}
+{% macro student_quantile_step(t, ratio, degrees, scale, tail) %}
     {#-
         A better approximation than `t` of the value whose tail is `tail`: Newton's step on the
-        logarithms of both. Three of them, from the guess, give eleven digits.
+        logarithms of both. Three of them, from the guess, give eleven digits. `ratio` is
+        `student_tail_ratio` of `t`.
     -#}
-    (
-        {{ t }} * exp(
-            ln({{ optimizely_e3.student_tail(t, degrees) }} / ({{ tail }}))
-            * {{ optimizely_e3.student_tail(t, degrees) }}
-            / ({{ optimizely_e3.student_density(t, degrees) }} * {{ t }})
-        )
-    )
+    {%- set density = optimizely_e3.student_density(t, degrees, scale) -%}
+    ({{ t }} * exp(ln({{ density }} * {{ ratio }} / ({{ tail }})) * {{ ratio }} / {{ t }}))
 {%- endmacro %}
 
 {% macro gamma_ratio(x) %}

@@ -2,6 +2,7 @@
 
 {%- set steps = 3 %}
 {%- set normal = optimizely_e3.normal_degrees() %}
+{%- set measures = ['difference', 'lift'] %}
 
 with
 
@@ -18,6 +19,7 @@ levels_0 as (
         error,
         mixing_variance,
         power_error,
+        {{ optimizely_e3.student_scale(normal) }} as normal_scale,
         {{ optimizely_e3.normal_quantile_guess('error / 2e0') }} as error_z_0,
         {{ optimizely_e3.normal_quantile_guess('power_error') }} as power_z_0
     from (
@@ -28,14 +30,24 @@ levels_0 as (
     ) as settings
 ),
 {% for step in range(steps) %}
+level_ratios_{{ step }} as (
+    select
+        *,
+        {{ optimizely_e3.student_tail_ratio('error_z_' ~ step, normal) }} as error_ratio_{{ step }},
+        {{ optimizely_e3.student_tail_ratio('power_z_' ~ step, normal) }} as power_ratio_{{ step }}
+    from levels_{{ step }}
+),
+
 levels_{{ step + 1 }} as (
     select
         *,
-        {{ optimizely_e3.student_quantile_step('error_z_' ~ step, normal, 'error / 2e0') }}
-            as error_z_{{ step + 1 }},
-        {{ optimizely_e3.student_quantile_step('power_z_' ~ step, normal, 'power_error') }}
-            as power_z_{{ step + 1 }}
-    from levels_{{ step }}
+        {{ optimizely_e3.student_quantile_step(
+            'error_z_' ~ step, 'error_ratio_' ~ step, normal, 'normal_scale', 'error / 2e0'
+        ) }} as error_z_{{ step + 1 }},
+        {{ optimizely_e3.student_quantile_step(
+            'power_z_' ~ step, 'power_ratio_' ~ step, normal, 'normal_scale', 'power_error'
+        ) }} as power_z_{{ step + 1 }}
+    from level_ratios_{{ step }}
 ),
 {% endfor %}
 quantiles_0 as (
@@ -44,6 +56,8 @@ quantiles_0 as (
         levels.error,
         levels.power_z_{{ steps }} as power_z,
         comparisons.effective_visitors * levels.mixing_variance as information,
+        {{ optimizely_e3.student_scale('comparisons.difference_degrees') }} as difference_scale,
+        {{ optimizely_e3.student_scale('comparisons.lift_degrees') }} as lift_scale,
         {{ optimizely_e3.student_quantile_guess(
             'levels.error_z_' ~ steps, 'comparisons.difference_degrees'
         ) }} as difference_quantile_0,
@@ -54,19 +68,35 @@ quantiles_0 as (
     cross join levels_{{ steps }} as levels
 ),
 {% for step in range(steps) %}
+ratios_{{ step }} as (
+    select
+        *,
+        {%- for measure in measures %}
+        case
+            when {{ measure }}_degrees < 3e2
+                then {{ optimizely_e3.student_tail_ratio(
+                    measure ~ '_quantile_' ~ step, measure ~ '_degrees'
+                ) }}
+        end as {{ measure }}_ratio_{{ step }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from quantiles_{{ step }}
+),
+
 quantiles_{{ step + 1 }} as (
     select
         *,
-        {%- for measure in ['difference', 'lift'] %}
+        {%- for measure in measures %}
         case
-            when coalesce({{ measure }}_degrees, 3e2) >= 3e2 then {{ measure }}_quantile_{{ step }}
+            when {{ measure }}_ratio_{{ step }} is null then {{ measure }}_quantile_{{ step }}
             else {{ optimizely_e3.student_quantile_step(
-                measure ~ '_quantile_' ~ step, measure ~ '_degrees', 'error / 2e0'
+                measure ~ '_quantile_' ~ step, measure ~ '_ratio_' ~ step, measure ~ '_degrees',
+                measure ~ '_scale', 'error / 2e0'
             ) }}
         end as {{ measure }}_quantile_{{ step + 1 }}
         {%- if not loop.last %},{% endif %}
         {%- endfor %}
-    from quantiles_{{ step }}
+    from ratios_{{ step }}
 ),
 {% endfor %}
 -- Half the widths of the intervals: fixed-horizon, and always valid.
@@ -116,7 +146,12 @@ final as (
         -- least() would make 1 of NULL.
         case
             when reason is null
-                then least(2e0 * {{ optimizely_e3.student_tail('z', 'difference_degrees') }}, 1e0)
+                then least(
+                    2e0 * {{ optimizely_e3.student_tail(
+                        'z', 'difference_degrees', 'difference_scale'
+                    ) }},
+                    1e0
+                )
         end as p_value,
         case
             when reason is null
