@@ -18,6 +18,13 @@
     {%- do ref('int_visitor_loads') -%}
     {%- do ref('int_metric_definitions') -%}
     {%- do ref('stg_registry__bot_user_agents') -%}
+    {%- if execute and 'get_incremental_by_visitor_sql' not in context -%}
+        {#- dbt looks for it at the second build, and in the project that is built only. -#}
+        {%- do exceptions.raise_compiler_error(
+            'A macro get_incremental_by_visitor_sql is missing in this project: copy it from '
+            ~ 'docs/extending.md, section "In a dbt project of your own".'
+        ) -%}
+    {%- endif -%}
     {{ config(
         materialized='incremental' if target.type == 'duckdb' else 'table',
         incremental_strategy='by_visitor',
