@@ -43,6 +43,7 @@
         Select of one row per experiment × conversion that its results count, with the visitor's
         exposure. Law: docs/counting.md, section 5.
     -#}
+    {%- set attribution = optimizely_e3.counting_settings().attribution -%}
     select
         exposures.experiment_id,
         exposures.visitor_id,
@@ -67,6 +68,6 @@
             and conversions.visitor_id = exposures.visitor_id
     where
         not conversions.is_bot
-        and conversions.attribution_source in ('both', '{{ var("attribution") }}')
+        and conversions.attribution_source in ('both', '{{ attribution }}')
         and conversions.seconds_since_exposure >= 0
 {%- endmacro %}

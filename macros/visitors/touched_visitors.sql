@@ -19,8 +19,16 @@
     {%- do ref('int_visitor_loads') -%}
     {%- do ref('int_metric_definitions') -%}
     {%- do ref('stg_registry__bot_user_agents') -%}
+    {%- set is_incremental_here = target.type == 'duckdb' -%}
+    {%- if execute and is_incremental_here and 'get_incremental_by_visitor_sql' not in context -%}
+        {#- dbt looks for it at the second build, and in the project that is built only. -#}
+        {%- do exceptions.raise_compiler_error(
+            'A macro get_incremental_by_visitor_sql is missing in this project: copy it from '
+            ~ 'docs/extending.md, section "In a dbt project of your own".'
+        ) -%}
+    {%- endif -%}
     {{ config(
-        materialized='incremental' if target.type == 'duckdb' else 'table',
+        materialized='incremental' if is_incremental_here else 'table',
         incremental_strategy='by_visitor',
         on_schema_change='fail',
         partition_by=partition_by if target.type == 'spark' else none,

@@ -17,13 +17,7 @@
 
 {% macro settings_fingerprint() %}
     {#- Scalar: the vars as they are now, and the patterns as they are when the query runs. -#}
-    {%- set vars_fingerprint = local_md5(tojson({
-        'attribution': var('attribution'),
-        'attribution_window_hours': var('attribution_window_hours'),
-        'visitor_counting': var('visitor_counting'),
-        'crossovers': var('crossovers'),
-        'bot_events_per_minute': var('bot_events_per_minute'),
-    })) -%}
+    {%- set vars_fingerprint = local_md5(tojson(optimizely_e3.counting_settings())) -%}
     (
         select
             '{{ vars_fingerprint }}-'

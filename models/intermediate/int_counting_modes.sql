@@ -1,3 +1,5 @@
+{{ config(meta={'counting_settings': optimizely_e3.counting_settings()}) }}
+
 with
 
 -- Not unions of single rows: the code that Spark 4.3 generates for a union breaks where it is
