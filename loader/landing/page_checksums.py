@@ -5,6 +5,10 @@ Where a file carries none, nothing is found. Source: the Apache Parquet format, 
 `PageHeader` in Thrift's compact protocol; the checksum is CRC-32 of a page's bytes as they stand in
 the file.
 
+No checksum covers the header of a page. What in it can change rows without a word is compared with
+the rest: the kind of page, how many values it has, and how its NULLs are encoded. (Pages of version
+2 also say how long the part with the NULLs is, which only decoding it would tell.)
+
 The footer is read here, not by pyarrow: asked for a column of a damaged one, pyarrow (26) ends the
 whole process (`terminate called after throwing an instance of 'parquet::ParquetException'`).
 """
@@ -18,14 +22,32 @@ from typing import Any, BinaryIO
 CODECS = ("uncompressed", "snappy", "gzip", "lzo", "brotli", "lz4", "zstd", "lz4_raw")
 
 _ROW_GROUPS, _COLUMNS, _COLUMN_METADATA = 4, 1, 3
-_PATH, _CODEC, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 3, 4, 7, 9, 11
-_CHUNK_FIELDS = dict.fromkeys((_PATH, _CODEC, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE))
+_PATH, _CODEC, _VALUES, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 3, 4, 5, 7, 9, 11
+_CHUNK_FIELDS = dict.fromkeys((_PATH, _CODEC, _VALUES, _SIZE, _DATA_PAGE, _DICTIONARY_PAGE))
 _FOOTER_FIELDS = {_ROW_GROUPS: {_COLUMNS: {_COLUMN_METADATA: _CHUNK_FIELDS}}}
 """Fields of `FileMetaData` that are read, by their ids, down to those of `ColumnMetaData`."""
 
 _MAGIC = b"PAR1"
+_KIND_FIELD = 1
 _COMPRESSED_SIZE_FIELD = 3
 _CRC_FIELD = 4
+_DATA_KIND = 0
+_HEADER_OF_KIND = {_DATA_KIND: 5, 1: 6, 2: 7, 3: 8}
+"""Kinds of page: data, index, dictionary, data of version 2; and which field is its own header."""
+
+_VALUES_FIELD = 1
+_VALUE_PAGES = (_DATA_KIND, 3)
+_LEVEL_ENCODING_FIELDS = (3, 4)
+_LEVEL_ENCODINGS = (3, 4)
+"""RLE and BIT_PACKED, which are all that levels of a page of data can have."""
+
+_PAGE_FIELDS: dict[int, Any] = {
+    **dict.fromkeys((_KIND_FIELD, _COMPRESSED_SIZE_FIELD, _CRC_FIELD)),
+    **{field: {_VALUES_FIELD: None} for field in _HEADER_OF_KIND.values()},
+    _HEADER_OF_KIND[_DATA_KIND]: dict.fromkeys((_VALUES_FIELD, *_LEVEL_ENCODING_FIELDS)),
+}
+"""Fields of `PageHeader` that are read, by their ids."""
+
 _FIELDS_WITHOUT_CRC = {1, 2, 3}
 """Integer fields of every page's header: its type and its two sizes."""
 
@@ -49,6 +71,8 @@ class Chunk:
     codec: str
     start: int
     size: int
+    values: int
+    """With NULLs; of lists, those of the elements."""
 
 
 def check_pages(source: BinaryIO) -> int:
@@ -64,7 +88,7 @@ def check_pages(source: BinaryIO) -> int:
             return 0
         for chunk in _chunks(content):
             try:
-                checked += _check_chunk(content, chunk.start, chunk.size)
+                checked += _check_chunk(content, chunk)
             except BadChecksum as error:
                 raise BadPage(_told(chunk.column)) from error
             except (BadPage, IndexError, RecursionError):
@@ -106,6 +130,7 @@ def _chunks(content: mmap.mmap) -> Iterator[Chunk]:
                 CODECS[codec] if 0 <= codec < len(CODECS) else f"codec {codec}",
                 min(starts) if starts[1] > 0 else starts[0],
                 _integer(fields, _SIZE),
+                _integer(fields, _VALUES),
             )
     except (BadPage, IndexError, KeyError, RecursionError, TypeError, AttributeError):
         return  # a footer that is damaged: the reader of the rows is the judge
@@ -119,28 +144,44 @@ def _integer(fields: dict[int, Any], field: int) -> int:
 
 
 def _told(column: str) -> str:
-    return f"a page of column {column} is not what was written: its checksum differs"
+    return f"a page of column {column} is not what was written: its checksum or its header is wrong"
 
 
-def _check_chunk(content: mmap.mmap, position: int, size: int) -> int:
+def _check_chunk(content: mmap.mmap, chunk: Chunk) -> int:
     """Walks the pages of one column chunk, which are one behind the other."""
-    end = position + size
+    position, end = chunk.start, chunk.start + chunk.size
     if not 0 <= position <= end <= len(content):
         raise BadPage
-    checked = 0
+    checked = values = 0
     while position < end:
         header = _Reader(content, position)
-        fields = header.integers()
-        page_size = fields.get(_COMPRESSED_SIZE_FIELD, -1)
+        fields = header.struct(_PAGE_FIELDS)
+        page_size = _integer(fields, _COMPRESSED_SIZE_FIELD)
         position = header.position + page_size
         if page_size < 0 or position > end:
             raise BadPage
         if _CRC_FIELD in fields:
             with memoryview(content) as view, view[header.position : position] as page:
-                if zlib.crc32(page) != fields[_CRC_FIELD] & 0xFFFFFFFF:
+                if zlib.crc32(page) != _integer(fields, _CRC_FIELD) & 0xFFFFFFFF:
                     raise BadChecksum
             checked += 1
+        values += _values_of(fields)
+    if checked and values != chunk.values:
+        raise BadPage
     return checked
+
+
+def _values_of(fields: dict[int, Any]) -> int:
+    """How many of the column's values are in a page, by its header."""
+    kind = _integer(fields, _KIND_FIELD)
+    of_kind = fields.get(_HEADER_OF_KIND.get(kind, -1))
+    if not isinstance(of_kind, dict):
+        raise BadPage
+    if kind == _DATA_KIND and any(
+        of_kind.get(field) not in _LEVEL_ENCODINGS for field in _LEVEL_ENCODING_FIELDS
+    ):
+        raise BadPage
+    return _integer(of_kind, _VALUES_FIELD) if kind in _VALUE_PAGES else 0
 
 
 class _Reader:
