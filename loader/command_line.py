@@ -1,8 +1,10 @@
 """What the commands `loader` and `report` share: how they start, and how they fail."""
 
+import atexit
 import errno
 import io
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -74,7 +76,15 @@ def run(app: typer.Typer, name: str) -> None:
         code = ExitCode.INTERRUPTED
     if code == ExitCode.INTERRUPTED:
         errors.print(INTERRUPTED_TEXT)
+        atexit.register(_say_no_more)
     sys.exit(code)
+
+
+def _say_no_more() -> None:
+    """DuckDB's module lists what it could not free where threads were stopped: no news to users."""
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _explain(error: OSError) -> int:

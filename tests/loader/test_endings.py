@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 
 import duckdb
 import pytest
@@ -141,6 +142,19 @@ class TestInterrupted:
             else:  # it was done before the signal came
                 assert code in (ExitCode.DONE, ExitCode.USAGE)
         assert interrupted
+
+    def test_nothing_is_said_after_it(self) -> None:
+        """DuckDB lists what it could not free, if threads had it, which is no use to anybody."""
+        script = """
+            import atexit, os, signal
+            from loader.command_line import run
+            atexit.register(os.write, 2, b"leaked 27 instances!")
+            run(lambda *_, **__: os.kill(os.getpid(), signal.SIGINT), "loader")
+        """
+        with self.start("-c", dedent(script)) as process:
+            assert process.wait(timeout=30) == ExitCode.INTERRUPTED
+            assert process.stderr is not None
+            assert process.stderr.read() == INTERRUPTED
 
     @pytest.mark.parametrize(
         ("place", "told"), [("loader.command_line.run", ""), ("loader.cli.app", INTERRUPTED)]
