@@ -362,11 +362,14 @@ evidence as (
         is_holdback,
         true as is_decision,
         is_bot,
-        occurred_at,
-        processed_at,
-        event_id,
         variation_id,
-        campaign_id
+        {
+            'exposed_at': occurred_at,
+            'processed_at': processed_at,
+            'event_id': event_id,
+            'variation_id': variation_id,
+            'campaign_id': campaign_id
+        } as place
     from decisions
     where experiment_id is not null and visitor_id is not null and occurred_at is not null
     union all
@@ -376,11 +379,14 @@ evidence as (
         is_holdback,
         false as is_decision,
         is_bot,
-        occurred_at,
-        processed_at,
-        event_id,
         variation_id,
-        campaign_id
+        {
+            'exposed_at': occurred_at,
+            'processed_at': processed_at,
+            'event_id': event_id,
+            'variation_id': variation_id,
+            'campaign_id': campaign_id
+        } as place
     from vendor_attributions
     where visitor_id is not null and occurred_at is not null
 ),
@@ -390,10 +396,8 @@ summed as (
         experiment_id,
         visitor_id,
         is_holdback,
-        min((occurred_at, processed_at, event_id, variation_id, campaign_id))
-            filter (where is_decision) as first_decision,
-        min((occurred_at, processed_at, event_id, variation_id, campaign_id))
-            filter (where not is_decision) as first_attribution,
+        min(place) filter (where is_decision) as first_decision,
+        min(place) filter (where not is_decision) as first_attribution,
         count_if(is_decision) as decision_count,
         bool_or(is_bot) as is_bot,
         min(variation_id) <> max(variation_id) as is_crossover
@@ -413,8 +417,8 @@ select
     row_number() over () as exposure_number,
     experiment_id,
     visitor_id,
-    first_evidence[4] as variation_id,
-    first_evidence[1] as exposed_at,
+    first_evidence.variation_id as variation_id,
+    first_evidence.exposed_at as exposed_at,
     case
         when first_attribution is null then 'decision'
         when first_decision is null then 'vendor'
@@ -423,7 +427,7 @@ select
     case
         when is_holdback then 'holdback'
         when is_bot then 'bot'
-        when first_evidence[4] is null then 'no_variation'
+        when first_evidence.variation_id is null then 'no_variation'
         when is_crossover then 'crossover'
         else 'valid'
     end as exposure_status,
@@ -668,8 +672,10 @@ second_steps as (
             rows unbounded preceding
         )
     ) as followed
-    where step = 2 and coalesce(occurred_at <= last_started_at + time_limit, time_limit is null)
+    where
+        step = 2
         and last_started_at is not null
+        and (time_limit is null or occurred_at <= last_started_at + time_limit)
 ),
 
 third_steps as (
@@ -694,8 +700,10 @@ third_steps as (
             rows unbounded preceding
         )
     ) as followed
-    where step = 3 and coalesce(occurred_at <= last_started_at + time_limit, time_limit is null)
+    where
+        step = 3
         and last_started_at is not null
+        and (time_limit is null or occurred_at <= last_started_at + time_limit)
 ),
 
 fourth_steps as (
@@ -720,8 +728,10 @@ fourth_steps as (
             rows unbounded preceding
         )
     ) as followed
-    where step = 4 and coalesce(occurred_at <= last_started_at + time_limit, time_limit is null)
+    where
+        step = 4
         and last_started_at is not null
+        and (time_limit is null or occurred_at <= last_started_at + time_limit)
 ),
 
 chains as (
@@ -1315,6 +1325,7 @@ with_variances as (
     from with_means
 ),
 
+-- The seed declares the same ones.
 baselines as (
     select
         experiment_id,
