@@ -65,7 +65,7 @@ def storage_growth(setting: Setting, rewrites: int) -> Section:
     for number in range(1, rewrites + 1):
         rewrite(setting)
         warehouse.pull(setting.sample.folder, *only(rewritten_date(setting)))
-        if number % (rewrites // BUILDS) == 0:
+        if number % max(1, rewrites // BUILDS) == 0:
             warehouse.dbt("run")
     check_by_hand(warehouse.path, by_hand_file(setting))
     grown = warehouse.path.stat().st_size / before
