@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[Section]:
     sizes = sorted(map(int, arguments.events.split(",")))
     found: list[tuple[int, DbtCosts]] = []
     for events in sizes:
-        wanted = set(arguments.only.split(","))
+        wanted = set(arguments.only)
         if events != sizes[0]:
             wanted -= set(AT_THE_SMALLEST_SIZE)
         setting = _setting(arguments, warehouse, scratch / str(events), events, arguments.days)
@@ -96,16 +96,22 @@ def _growth(found: list[tuple[int, DbtCosts]]) -> Section:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    names = f"of {', '.join(COMPARISONS)}; with commas between; by default all"
     parser.add_argument("--events", default="1000000,16000000", help="sizes, with commas between")
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--long-days", type=int, default=120, help="with as many events a day")
     parser.add_argument("--rewrites", type=int, default=30, help="of one day, for the storage")
     parser.add_argument("--memory", default="3500MB", help="of DuckDB, everywhere but in pulls")
-    parser.add_argument(
-        "--only", default=",".join(COMPARISONS), help="with commas between; default: %(default)s"
-    )
+    parser.add_argument("--only", type=_comparisons, default=set(COMPARISONS), help=names)
     add_options(parser)
     return parser.parse_args()
+
+
+def _comparisons(text: str) -> set[str]:
+    wanted = set(text.split(","))
+    if not wanted <= set(COMPARISONS):
+        raise argparse.ArgumentTypeError(f"not among {', '.join(COMPARISONS)}")
+    return wanted
 
 
 if __name__ == "__main__":

@@ -24,12 +24,14 @@ optimizely_e3:
       path: '{path}'
       schema: main
       threads: {threads}
-      config_options: {{storage_compatibility_version: v1.4.0, memory_limit: {memory}}}
-      settings:
-        TimeZone: UTC
-        preserve_insertion_order: false
-        temp_directory: '{path}.spill'
+      # Not among the settings: these are set for each model, and DuckDB refuses another folder for
+      # what it spills as soon as it has spilled anything.
+      config_options:
+        storage_compatibility_version: v1.4.0
+        memory_limit: {memory}
         threads: {threads}
+        temp_directory: '{path}.spill'
+      settings: {{TimeZone: UTC, preserve_insertion_order: false}}
 """
 
 
