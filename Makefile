@@ -1,6 +1,7 @@
 # `make demo`: from nothing to a table of results and a page of them.  `make test`: everything that CI runs.
 # `make test-spark`: the same numbers on Spark, which needs Java 17 or newer.
-# `make bench`: what pulls and funnels cost beside their baselines, written into benchmarks/README.md.
+# `make bench`: what pulls, funnels and builds cost beside their baselines, written into
+# benchmarks/README.md.
 # `make bench-spark`: what landing and building cost on DuckDB and on Spark.
 # `make simulation`: how often it finds an effect where there is none, and where there is one, in two
 # minutes, written into docs/statistics.md.
@@ -40,6 +41,7 @@ browser:
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.landing --write
 	@$(BIN)/python -m benchmarks.funnels --write
+	@$(BIN)/python -m benchmarks.building --write
 
 bench-spark: $(VENV)/installed-spark
 	@$(BIN)/python -m benchmarks.spark --write

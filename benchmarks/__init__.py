@@ -1,1 +1,1 @@
-"""What a pull costs, beside the same work done barely, in one run."""
+"""What pulls and builds cost, beside the same work done barely, in one run."""

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
-
 from benchmarks.exports import Sample, repack, write_demo
 from benchmarks.measure import (
     BrokenBenchmark,
@@ -25,11 +23,10 @@ from benchmarks.measure import (
     measure_in_turn,
     python,
 )
+from benchmarks.pulls import SINCE_EVER, bare_insert_job, pull_command, pull_job
 from benchmarks.tables import Section, add_options, report, row
-from loader import spec
 
 BUCKET = "export"
-SINCE_EVER = "2000-01-01"
 KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
 
 FOLDER_TARGET = 1.25
@@ -55,8 +52,8 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[Section]:
 
 
 def _folder(sample: Sample, scratch: Path, repetitions: int) -> Section:
-    pull = _pull("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
-    bare = _bare(sample, scratch)
+    pull = pull_job("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
+    bare = bare_insert_job(sample, scratch)
     measured = measure_in_turn([bare, pull], repetitions)
     return Section(
         f"A folder: {_size(sample)}",
@@ -77,8 +74,8 @@ def _s3(sample: Sample, scratch: Path, repetitions: int) -> Iterator[Section]:
         source = ["s3://export/", "--endpoint-url", endpoint]
         environment = KEYS | {"AWS_ENDPOINT_URL": endpoint}
         warehouse = scratch / "pull.duckdb"
-        pull = _pull("`loader pull`", sample, warehouse, *source, environment=environment)
-        bare = _bare(sample, scratch)
+        pull = pull_job("`loader pull`", sample, warehouse, *source, environment=environment)
+        bare = bare_insert_job(sample, scratch)
         download = _s5cmd(sample, scratch, endpoint)
         measured = measure_in_turn([download, bare, pull], repetitions)
         slower = max(measured[download.name], measured[bare.name], key=lambda run: run.seconds)
@@ -110,7 +107,7 @@ def _nothing_new(
 
         job = Job(
             f"`loader pull` {name}",
-            [*_pull_command(warehouse, *source), *since],
+            [*pull_command(warehouse, *source), *since],
             prepare=lambda: None,
             check=check,
             environment=environment,
@@ -131,60 +128,12 @@ def _memory(history_days: list[int], events: int, scratch: Path) -> Section:
     for days in sorted(history_days):
         folder = scratch / f"history-{days}"
         sample = write_demo(folder, events=events * days // max(history_days), days=days)
-        pull = _pull("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
+        pull = pull_job("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
         measured = measure(pull)
         target = f"< {MEMORY_TARGET_BYTES / 1e9:.1f} GB"
         rows.append(row(f"{days} days, {_size(sample)}", measured, target=target))
         shutil.rmtree(folder)
     return Section("Peak memory over a history in a folder", rows)
-
-
-def _pull_command(warehouse: Path, *source: str) -> list[str]:
-    return python("loader", "pull", "--json", "--warehouse", warehouse, "--source", *source)
-
-
-def _pull(
-    name: str,
-    sample: Sample,
-    warehouse: Path,
-    *source: str,
-    environment: dict[str, str] | None = None,
-) -> Job:
-    def check(_: Measured) -> None:
-        _check_rows(warehouse, sample)
-
-    return Job(
-        name,
-        [*_pull_command(warehouse, *source), "--since", SINCE_EVER],
-        prepare=lambda: warehouse.unlink(missing_ok=True),
-        check=check,
-        environment=environment or {},
-    )
-
-
-def _bare(sample: Sample, scratch: Path) -> Job:
-    database = scratch / "bare.duckdb"
-
-    def check(_: Measured) -> None:
-        _check_rows(database, sample)
-
-    return Job(
-        "bare `insert … select`",
-        python("benchmarks.bare_insert", sample.statements, database),
-        prepare=lambda: database.unlink(missing_ok=True),
-        check=check,
-        environment={},
-    )
-
-
-def _check_rows(database: Path, sample: Sample) -> None:
-    counts = " + ".join(
-        f"(select count(*) from {table.qualified_name})" for table in spec.TABLES.values()
-    )
-    with duckdb.connect(database, read_only=True) as connection:
-        found = connection.execute(f"select {counts}").fetchone()
-    if found != (sample.rows,):
-        raise BrokenBenchmark(f"{database.name} has {found} rows, not {sample.rows}")
 
 
 def _s5cmd(sample: Sample, scratch: Path, endpoint: str) -> Job:

@@ -7,7 +7,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Section:
 
     title: str
     rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+    """What is no time: sentences below the table."""
 
 
 Run = Callable[[argparse.Namespace, Path], Iterator[Section]]
@@ -113,13 +115,13 @@ def machine_text(machine: dict[str, Any]) -> str:
 
 def to_markdown(section: Section) -> str:
     """One table, with its title."""
-    lines = [
-        f"### {section.title}",
-        "",
-        "| | seconds | CPU seconds | peak memory, MB | seconds : baseline | CPU : baseline "
-        "| target |",
-        "|---|---:|---:|---:|---:|---:|---|",
-    ]
+    lines = [f"### {section.title}", ""]
+    if section.rows:
+        lines += [
+            "| | seconds | CPU seconds | peak memory, MB | seconds : baseline | CPU : baseline "
+            "| target |",
+            "|---|---:|---:|---:|---:|---:|---|",
+        ]
     for line in section.rows:
         cells = [
             line.job,
@@ -131,6 +133,9 @@ def to_markdown(section: Section) -> str:
             line.target,
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    if section.rows and section.notes:
+        lines.append("")
+    lines += [f"- {note}" for note in section.notes]
     return "\n".join(lines)
 
 

@@ -5,8 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
+
+from benchmarks.changes import ONE_MORE_METRIC, rewritten_day
+from benchmarks.exports import write_demo
+from benchmarks.many_experiments import COPIES, COPY_IT, KEEP_ONE
+from benchmarks.measure import measure
+from benchmarks.pulls import SINCE_EVER
+from benchmarks.setting import Setting
 from benchmarks.tables import README, markers, write_between_markers
-from tests.models.project import ROOT
+from benchmarks.warehouse import Warehouse
+from benchmarks.whole_builds import BUILT
+from tests.models.project import ROOT, declare
 
 
 def test_a_tiny_benchmark_of_landing(tmp_path: Path) -> None:
@@ -47,6 +57,57 @@ def test_a_tiny_benchmark_of_funnels(tmp_path: Path) -> None:
     sections = json.loads(found.read_text(encoding="utf-8"))["sections"]
     assert [len(section["rows"]) for section in sections] == [3, 2]
     assert list(tmp_path.iterdir()) == [found]
+
+
+def test_a_tiny_benchmark_of_building(tmp_path: Path) -> None:
+    """With one of the builds after a change: each takes as long as all models do."""
+    found = tmp_path / "found.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.building", "--repetitions", "1"),
+            *("--events", "3000", "--days", "4", "--only", "landing,nothing"),
+            *("--folder", str(tmp_path), "--json", str(found)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    sections = json.loads(found.read_text(encoding="utf-8"))["sections"]
+    assert [len(section["rows"]) for section in sections] == [2, 3, 1]
+    assert [len(section["notes"]) for section in sections] == [0, 1, 1]
+    assert list(tmp_path.iterdir()) == [found]
+
+
+def test_what_a_benchmark_of_building_changes(tmp_path: Path) -> None:
+    sample = write_demo(tmp_path / "export", events=3000, days=4)
+    warehouse = Warehouse(tmp_path, "1GB")
+    setting = Setting(sample, 4, warehouse, tmp_path, "1GB", repetitions=1)
+    warehouse.pull(sample.folder, "--since", SINCE_EVER)
+    warehouse.keep(BUILT)
+    rewritten = rewritten_day(setting).pull
+    assert rewritten is not None
+    measure(rewritten)
+
+    experiments = """
+        select count(*), count(distinct experiment_id), count(distinct (_file_id, _file_row))
+        from optimizely_raw.decisions
+    """
+    elements = "select cast(sum(len(experiments)) as bigint) from optimizely_raw.conversions"
+    warehouse.execute(KEEP_ONE)
+    [(one_times,)] = warehouse.query("select count(*) from optimizely_raw.decisions")
+    [(attributed,)] = warehouse.query(elements)
+    warehouse.execute(COPY_IT)
+    assert isinstance(one_times, int) and isinstance(attributed, int)
+    ten_times = COPIES * one_times
+    assert warehouse.query(experiments) == [(ten_times, COPIES, ten_times)]
+    assert warehouse.query(elements) == [(COPIES * attributed,)]
+
+    with duckdb.connect(warehouse.path) as connection:
+        declare(connection, [], [])
+    warehouse.execute(ONE_MORE_METRIC)
+    assert warehouse.query("select count(*) from metrics") == [(1,)]
+    assert warehouse.query("select count(*) from metric_events") == [(3,)]
 
 
 def test_a_small_simulation(tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""Landing and building everything, beside the bare insert and the script by hand."""
+
+from pathlib import Path
+
+from benchmarks.by_hand import check_by_hand
+from benchmarks.measure import BrokenBenchmark, Job, Measured, measure_in_turn, python
+from benchmarks.pulls import SINCE_EVER, bare_insert_job, pull_job
+from benchmarks.setting import DbtCosts, Setting
+from benchmarks.tables import Row, Section, row
+
+SCRIPT = Path(__file__).with_name("by_hand.sql")
+LANDED = "landed"
+BUILT = "built"
+LANDING_TARGET = 1.25
+BUILD_TARGET = 2
+SMALLEST_MODEL = "int_data_end"
+"""A view of one row: what a command that builds it costs is dbt's own."""
+
+
+def landing(setting: Setting) -> Section:
+    """A pull beside the bare insert."""
+    bare = bare_insert_job(setting.sample, setting.folder)
+    pull = pull_job(
+        "`loader pull`",
+        setting.sample,
+        setting.folder / "landed.duckdb",
+        str(setting.sample.folder),
+    )
+    measured = measure_in_turn([bare, pull], setting.repetitions)
+    return Section(
+        f"Landing {setting.title}",
+        [
+            row(bare.name, measured[bare.name]),
+            row(
+                pull.name,
+                measured[pull.name],
+                measured[bare.name],
+                f"≤ {LANDING_TARGET} of the bare insert",
+            ),
+        ],
+    )
+
+
+def full_builds(setting: Setting, *, tested: bool) -> tuple[Section, DbtCosts]:
+    """The models beside the script by hand; leaves the states `landed` and `built`.
+
+    Args:
+        setting: What is built.
+        tested: Also with the tests of the models.
+    """
+    warehouse = setting.warehouse
+    _land(setting)
+    hand = _by_hand_job(setting)
+
+    def check_and_keep(_: Measured) -> None:
+        check_by_hand(warehouse.path, by_hand_file(setting))
+        warehouse.keep(BUILT)
+
+    def from_landed() -> None:
+        warehouse.restore(LANDED)
+
+    def unchecked(_: Measured) -> None:
+        """A command that fails says so itself."""
+
+    start_up = warehouse.dbt_job(
+        "dbt's start-up: one view",
+        *("run", "--select", SMALLEST_MODEL),
+        prepare=from_landed,
+        check=unchecked,
+    )
+    models = warehouse.dbt_job(
+        "`dbt run --full-refresh`: all models",
+        *("run", "--full-refresh"),
+        prepare=from_landed,
+        check=check_and_keep,
+    )
+    with_tests = warehouse.dbt_job(
+        "`dbt build --full-refresh`: with seeds and tests",
+        *("build", "--full-refresh"),
+        prepare=from_landed,
+        check=unchecked,
+    )
+    dbt_jobs = [start_up, models, *([with_tests] if tested else [])]
+    measured = measure_in_turn([hand, *dbt_jobs], setting.repetitions)
+    costs = DbtCosts(measured[start_up.name], measured[models.name])
+    rows = [row(hand.name, measured[hand.name]), row(start_up.name, measured[start_up.name])]
+    rows += [
+        _beside_hand(costs, job.name, measured[job.name], measured[hand.name], target)
+        for job, target in ((models, f"≤ {BUILD_TARGET} of by hand"), (with_tests, ""))
+        if job.name in measured
+    ]
+    return Section(f"Building {setting.title}", rows, [_storage(setting)]), costs
+
+
+def report_pages(setting: Setting) -> Section:
+    """`report build` on what was built."""
+    warehouse = setting.warehouse
+    site = setting.folder / "site"
+
+    def check(_: Measured) -> None:
+        if not list(site.glob("experiment-*.html")):
+            raise BrokenBenchmark("the site has no page of an experiment")
+
+    job = Job(
+        "`report build`",
+        python("report", "build", "--warehouse", warehouse.path, "--out", site),
+        prepare=lambda: warehouse.restore(BUILT),
+        check=check,
+        environment={},
+    )
+    measured = measure_in_turn([job], setting.repetitions)
+    return Section(f"The pages of {setting.title}", [row(job.name, measured[job.name])])
+
+
+def by_hand_file(setting: Setting) -> Path:
+    """Where the script's tables are."""
+    return setting.folder / "script.duckdb"
+
+
+def _land(setting: Setting) -> None:
+    """Lands everything and loads the seeds, which are no part of what is measured."""
+    warehouse = setting.warehouse
+    warehouse.clear()
+    warehouse.pull(setting.sample.folder, "--since", SINCE_EVER)
+    warehouse.dbt("seed")
+    warehouse.keep(LANDED)
+
+
+def _by_hand_job(setting: Setting) -> Job:
+    copy = by_hand_file(setting)
+
+    def prepare() -> None:
+        setting.warehouse.restore(LANDED)
+        setting.warehouse.path.replace(copy)
+
+    return Job(
+        "the same by hand, one script",
+        python("benchmarks.run_sql", SCRIPT, copy, setting.memory),
+        prepare=prepare,
+        check=lambda _: None,
+        environment={},
+    )
+
+
+def _beside_hand(
+    costs: DbtCosts, name: str, measured: Measured, by_hand: Measured, target: str
+) -> Row:
+    ours = costs.beyond_start_up(measured)
+    return Row(
+        job=name,
+        seconds=measured.seconds,
+        cpu_seconds=measured.cpu_seconds,
+        peak_bytes=measured.peak_bytes,
+        ratio=ours.seconds / by_hand.seconds,
+        cpu_ratio=ours.cpu_seconds / by_hand.cpu_seconds,
+        target=target,
+    )
+
+
+def _storage(setting: Setting) -> str:
+    rows = setting.sample.rows
+    return (
+        f"Bytes an event: {setting.sample.bytes / rows:.0f} in the export, "
+        f"{setting.warehouse.kept_bytes(LANDED) / rows:.0f} landed, "
+        f"{setting.warehouse.kept_bytes(BUILT) / rows:.0f} landed and built."
+    )
