@@ -33,7 +33,11 @@
         on_schema_change='fail',
         partition_by=partition_by if target.type == 'spark' else none,
         meta={'by_metric': by_metric},
-        post_hook=["{{ optimizely_e3.note_watermark() }}", "{{ optimizely_e3.note_metrics() }}"],
+        post_hook=[
+            "{{ optimizely_e3.note_version() }}",
+            "{{ optimizely_e3.note_watermark() }}",
+            "{{ optimizely_e3.note_metrics() }}",
+        ],
     ) }}
 {% endmacro %}
 

@@ -115,6 +115,10 @@
         'create table if not exists ' ~ optimizely_e3.metrics_table()
         ~ ' (model varchar, metric_name varchar, fingerprint varchar)'
     ) -%}
+    {%- do run_query(
+        'create table if not exists ' ~ optimizely_e3.versions_table()
+        ~ ' (model varchar, inputs varchar, version varchar)'
+    ) -%}
     {#- dbt would roll back what a hook leaves open. -#}
     {%- do adapter.commit() -%}
     {%- set is_ahead = run_query(

@@ -1,5 +1,5 @@
 {#- A table, for all exposures are counted by day here, and nowhere else. -#}
-{{ config(materialized='table') }}
+{{ config(materialized='table_if_changed') }}
 
 with
 

@@ -1,5 +1,5 @@
 {#- A table: every check reads it. -#}
-{{ config(materialized='table') }}
+{{ config(materialized='table_if_changed') }}
 {%- set warn_p = optimizely_e3.threshold('sample_ratio_warn_p') %}
 
 with

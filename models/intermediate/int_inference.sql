@@ -1,4 +1,4 @@
-{{ config(materialized='table') }}
+{{ config(materialized='table_if_changed') }}
 
 {%- set steps = 3 %}
 {%- set normal = optimizely_e3.normal_degrees() %}

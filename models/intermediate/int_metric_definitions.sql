@@ -1,5 +1,5 @@
 {{ config(
-    materialized='table',
+    materialized='table_if_changed',
     pre_hook="{{ optimizely_e3.stop_at_mistakes(ref('int_metric_mistakes')) }}",
 ) }}
 

@@ -1,4 +1,4 @@
-{{ config(materialized='table') }}
+{{ config(materialized='table_if_changed') }}
 {%- set days_followed = 28 %}
 
 with

@@ -1,5 +1,5 @@
 {#- A table: what watches the ratio reads it several times. -#}
-{{ config(materialized='table') }}
+{{ config(materialized='table_if_changed') }}
 {%- set concentration = optimizely_e3.threshold('sample_ratio_concentration') %}
 
 with

@@ -1,0 +1,163 @@
+{#
+    Tables that are rebuilt only if something they are made of has changed. What a model holds has a
+    version, in the table `build_versions`: the build that last wrote it. A table is made of its own
+    SQL and that of the views it reads through, of the versions of the tables behind these, of seeds,
+    and of what the ledger says of the landed rows. What else a model may read has no version: then
+    it is rebuilt each time. So it is behind a view that is not built in the same run, for DuckDB
+    spells the SQL of a view otherwise once it has read it from the file.
+#}
+
+{% materialization table_if_changed, adapter='duckdb' %}
+    {%- set inputs = optimizely_e3.inputs_of_table() -%}
+    {%- if load_cached_relation(this) is not none and not should_full_refresh() -%}
+        {%- set recorded = run_query(
+            'select inputs from ' ~ optimizely_e3.versions_table() ~ " where model = '"
+            ~ optimizely_e3.name_in_schema(model) ~ "'"
+        ) -%}
+        {%- if inputs in recorded.columns[0].values() -%}
+            {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
+            {{- return({'relations': [this]}) -}}
+        {%- endif -%}
+    {%- endif -%}
+    {%- set built = dbt.materialization_table_duckdb() -%}
+    {#- After the table's own transaction: a kill in between makes the next build rebuild it. -#}
+    {%- do run_query(
+        'begin; ' ~ optimizely_e3.forget_version() ~ '; ' ~ optimizely_e3.new_version(inputs)
+        ~ '; commit'
+    ) -%}
+    {{- return(built) -}}
+{% endmaterialization %}
+
+{% materialization table_if_changed, adapter='spark' %}
+    {#- Rebuilt each time, as everything is there. -#}
+    {{- return(dbt.materialization_table_spark()) -}}
+{% endmaterialization %}
+
+{% macro versions_table() %}
+    {{- return(api.Relation.create(
+        database=target.database, schema=target.schema, identifier='build_versions'
+    )) -}}
+{% endmacro %}
+
+{% macro forget_version() %}
+    {{- return(
+        'delete from ' ~ optimizely_e3.versions_table() ~ " where model = '"
+        ~ optimizely_e3.name_in_schema(model) ~ "'"
+    ) -}}
+{% endmacro %}
+
+{% macro new_version(inputs='') %}
+    {{- return(
+        'insert into ' ~ optimizely_e3.versions_table() ~ " values ('"
+        ~ optimizely_e3.name_in_schema(model) ~ "', '" ~ inputs ~ "', '" ~ invocation_id ~ "')"
+    ) -}}
+{% endmacro %}
+
+{% macro note_version() %}
+    {#-
+        Of a model that is incremental by visitor, before its watermark is written: a new version,
+        unless no visitor was touched and no metric's declaration changed.
+    -#}
+    {%- if target.type == 'duckdb' -%}
+    {{ optimizely_e3.forget_version() }}
+    {%- if is_incremental() %}
+    and (
+        {{ optimizely_e3.watermark() }} < (
+            select max(load_id) from {{ source('optimizely_ledger', 'loads') }}
+        )
+        {%- if model.config.meta.by_metric %}
+        or exists (select 1 from ({{ optimizely_e3.changed_metrics() }}) as changed)
+        or exists (
+            select metric_name from {{ optimizely_e3.metrics_table() }}
+            where model = '{{ optimizely_e3.name_in_schema(model) }}'
+            except
+            select metric_name from {{ ref('int_metric_definitions') }}
+        )
+        {%- endif %}
+    )
+    {%- endif %};
+    insert into {{ optimizely_e3.versions_table() }}
+    select
+        '{{ optimizely_e3.name_in_schema(model) }}' as model,
+        '' as inputs,
+        '{{ invocation_id }}' as version
+    where
+        not exists (
+            select 1
+            from {{ optimizely_e3.versions_table() }}
+            where model = '{{ optimizely_e3.name_in_schema(model) }}'
+        )
+    {%- endif -%}
+{% endmacro %}
+
+{% macro inputs_of_table() %}
+    {#- A hash of all that this model is made of; another each time where that is not known. -#}
+    {%- set found = {'views': [], 'tables': [], 'contents': [], 'others': []} -%}
+    {%- do optimizely_e3.collect_inputs(model.depends_on.nodes, found) -%}
+    {%- if found.others -%}
+        {{- return(invocation_id) -}}
+    {%- endif -%}
+    {%- set parts = ["'" ~ local_md5(compiled_code) ~ "'"] -%}
+    {%- if found.views -%}
+        {%- do parts.append(
+            "(select string_agg(sql, ';' order by sql) from duckdb_views()"
+            ~ ' where database_name = current_database()'
+            ~ " and schema_name || '.' || view_name in ("
+            ~ optimizely_e3.quoted_list(found.views) ~ '))'
+        ) -%}
+    {%- endif -%}
+    {%- if found.tables -%}
+        {%- do parts.append(
+            "(select string_agg(model || version, ';' order by model) from "
+            ~ optimizely_e3.versions_table() ~ ' where model in ('
+            ~ optimizely_e3.quoted_list(found.tables) ~ '))'
+        ) -%}
+    {%- endif -%}
+    {%- for relation in found.contents -%}
+        {%- do parts.append(
+            "(select count(*) || ' ' || coalesce(sum(hash(whole)), 0) from " ~ relation
+            ~ ' as whole)'
+        ) -%}
+    {%- endfor -%}
+    {%- set hashed = "md5(concat_ws('|', " ~ parts | join(', ') ~ '))' -%}
+    {{- return(run_query('select ' ~ hashed).columns[0].values()[0]) -}}
+{% endmacro %}
+
+{% macro collect_inputs(node_ids, found) %}
+    {#-
+        Adds to `found` what these nodes stand for: `views` and `tables` by name, relations whose
+        `contents` are small, and `others`.
+    -#}
+    {%- for node_id in node_ids -%}
+        {%- if node_id in graph.sources -%}
+            {%- set node = graph.sources[node_id] -%}
+            {%- if node.source_name == 'optimizely_raw' and node.name in ('decisions', 'conversions') -%}
+                {%- set node = source('optimizely_ledger', 'loads') -%}
+            {%- else -%}
+                {%- set node = source(node.source_name, node.name) -%}
+            {%- endif -%}
+            {%- do found.contents.append(node) if node not in found.contents -%}
+        {%- else -%}
+            {%- set node = graph.nodes[node_id] -%}
+            {%- set name = optimizely_e3.name_in_schema(node) -%}
+            {%- if node.resource_type == 'seed' -%}
+                {%- do found.contents.append(name) if name not in found.contents -%}
+            {%- elif node.config.materialized == 'view' -%}
+                {%- if name not in found.views -%}
+                    {%- do found.views.append(name) -%}
+                    {%- do optimizely_e3.collect_inputs(node.depends_on.nodes, found) -%}
+                {%- endif -%}
+            {%- elif node.config.materialized == 'table_if_changed'
+                or node.config.incremental_strategy == 'by_visitor'
+            -%}
+                {%- do found.tables.append(name) if name not in found.tables -%}
+            {%- else -%}
+                {%- do found.others.append(name) -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+{% macro quoted_list(texts) %}
+    {{- return("'" ~ texts | sort | join("', '") ~ "'") -}}
+{% endmacro %}
