@@ -18,6 +18,7 @@ INCREMENTAL = (
     "int_event_observations",
     "int_declared_observations",
     "fct_funnel_steps",
+    "duplicate_events",
 )
 
 BUILT = (
@@ -33,7 +34,6 @@ BUILT = (
     "funnel_report",
     "experiment_results",
     "export_days",
-    "duplicate_events",
     "attribution_audit",
     "session_audit",
     "results_reconciliation",

@@ -1,19 +1,21 @@
+{{ optimizely_e3.visitor_config() }}
+
 with
 
 exported_decisions as (
-    select * from {{ ref('stg_optimizely__decisions') }}
+    {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__decisions')) }}
 ),
 
 exported_conversions as (
-    select * from {{ ref('stg_optimizely__conversions') }}
+    {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__conversions')) }}
 ),
 
 kept_decisions as (
-    select * from {{ ref('fct_decisions') }}
+    {{ optimizely_e3.rows_to_rebuild(ref('fct_decisions')) }}
 ),
 
 kept_conversions as (
-    select * from {{ ref('fct_conversions') }}
+    {{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}
 ),
 
 exported_ids as (
