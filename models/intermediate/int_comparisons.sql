@@ -52,23 +52,38 @@ with_effective_visitors as (
     from beside_baselines
 ),
 
--- The slope of the metric on its covariate, over the visitors of both sides (CUPED).
+-- Sums of squares and products about the means of both sides together.
+pooled as (
+    select
+        *,
+        common_products + baseline_common_products
+        + effective_visitors * covariate_difference * (mean - baseline_mean)
+            as pooled_products,
+        covariate_squares + baseline_covariate_squares
+        + effective_visitors * covariate_difference * covariate_difference
+            as pooled_covariate_squares,
+        value_squares + baseline_value_squares
+        + effective_visitors * (mean - baseline_mean) * (mean - baseline_mean)
+            as pooled_value_squares
+    from with_effective_visitors
+),
+
+-- The slope of the metric on its covariate (CUPED); a correlation of 1e-12 is rounding.
 with_slopes as (
     select
         *,
         case
             when
-                covariate_squares + baseline_covariate_squares > 0
-                and value_squares + baseline_value_squares > 0
-                then (
-                    common_products + baseline_common_products
-                    + effective_visitors * covariate_difference * (mean - baseline_mean)
-                ) / (
-                    covariate_squares + baseline_covariate_squares
-                    + effective_visitors * covariate_difference * covariate_difference
-                )
+                covariate_squares + baseline_covariate_squares = 0
+                or value_squares + baseline_value_squares = 0
+                then null
+            when
+                abs(pooled_products)
+                <= 1e-12 * sqrt(pooled_covariate_squares * pooled_value_squares)
+                then 0e0
+            else pooled_products / pooled_covariate_squares
         end as slope
-    from with_effective_visitors
+    from pooled
 ),
 
 adjusted as (

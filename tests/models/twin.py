@@ -1439,9 +1439,11 @@ def _adjusted(arm: Row, baseline: Row) -> tuple[float | None, float | None]:
         ):
             return mean, baseline_mean
     overall = both["covariate_sum"] / both["visitors"]
-    slope = (both["covariate_product_sum"] - both["value_sum"] * overall) / (
-        both["covariate_sum_squares"] - both["covariate_sum"] * overall
-    )
+    products = both["covariate_product_sum"] - both["value_sum"] * overall
+    squares = both["covariate_sum_squares"] - both["covariate_sum"] * overall
+    value_squares = both["value_sum_squares"] - both["value_sum"] ** 2 / both["visitors"]
+    is_rounding = abs(products) <= 1e-12 * math.sqrt(squares * value_squares)
+    slope = 0.0 if is_rounding else products / squares
     return (
         mean - slope * (arm["covariate_sum"] / arm["visitors"] - overall),
         baseline_mean - slope * (baseline["covariate_sum"] / baseline["visitors"] - overall),
