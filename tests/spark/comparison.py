@@ -9,14 +9,25 @@ PRECISION = 1e-12
 """Doubles may differ by so much of themselves: sums depend on the order of their rows."""
 
 
-def differences(left: pa.Table, right: pa.Table, precision: float = PRECISION) -> list[str]:
-    """The first few differences of two tables, as sentences; none where they hold the same rows."""
+def differences(
+    left: pa.Table, right: pa.Table, precision: float = PRECISION, absolute: float = 0.0
+) -> list[str]:
+    """The first few differences of two tables, as sentences; none where they hold the same rows.
+
+    Args:
+        left: One engine's rows.
+        right: The other one's.
+        precision: Doubles may differ by so much of themselves.
+        absolute: Or by so much, whatever they are.
+    """
     if left.column_names != right.column_names:
         return [f"columns are {left.column_names} and {right.column_names}"]
     if left.num_rows != right.num_rows:
         return [f"there are {left.num_rows} rows and {right.num_rows}"]
     pairs = zip(_in_order(left), _in_order(right), strict=True)
-    return [f"{one} is {other}" for one, other in pairs if not _is_same(one, other, precision)][:3]
+    return [
+        f"{one} is {other}" for one, other in pairs if not _is_same(one, other, precision, absolute)
+    ][:3]
 
 
 def _in_order(table: pa.Table) -> list[tuple[Any, ...]]:
@@ -38,9 +49,11 @@ def _comparable(value: Any, arrow_type: pa.DataType) -> Any:
     return sorted(value) if value is not None and pa.types.is_map(arrow_type) else value
 
 
-def _is_same(one: tuple[Any, ...], other: tuple[Any, ...], precision: float) -> bool:
+def _is_same(
+    one: tuple[Any, ...], other: tuple[Any, ...], precision: float, absolute: float
+) -> bool:
     return all(
-        math.isclose(left, right, rel_tol=precision)
+        math.isclose(left, right, rel_tol=precision, abs_tol=absolute)
         if isinstance(left, float) and isinstance(right, float)
         else left == right
         for left, right in zip(one, other, strict=True)
