@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--sequences",
-        default=7,
+        default=4,
         type=int,
         help="Sequences of loads that the law is tested on; each is 3 loads of 200 visitors.",
     )
