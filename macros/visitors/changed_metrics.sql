@@ -29,6 +29,14 @@
         definitions.metric_name not in ({{ optimizely_e3.unchanged_metrics() }})
 {% endmacro %}
 
+{% macro is_any_metric_changed() %}
+    {#- Asked before the model's SQL is written: that of a few visitors is another, and cheaper. -#}
+    {%- set found = run_query(
+        'select exists (select 1 from (' ~ optimizely_e3.changed_metrics() ~ ') as changed)'
+    ) -%}
+    {{- return(found.columns[0].values()[0] if execute else true) -}}
+{% endmacro %}
+
 {% macro note_metrics() %}
     {%- if target.type == 'duckdb' and model.config.meta.by_metric -%}
     {%- set this_name = optimizely_e3.name_in_schema(model) %}

@@ -58,24 +58,24 @@
         come too where a declaration changed.
     -#}
     {%- set by_metric = model.config.get('meta', {}).get('by_metric') -%}
+    {%- set of_everybody =
+        not is_incremental() or (by_metric and optimizely_e3.is_any_metric_changed())
+    -%}
     select
         source_rows.*
         {%- if by_metric %},
-        {% if is_incremental() %}touched.visitor_id is not null{% else %}true{% endif %} as is_touched
+        {% if is_incremental() and of_everybody %}touched.visitor_id is not null{% else %}true{% endif %} as is_touched
         {%- endif %}
     from {{ relation }} as source_rows
-    {%- if is_incremental() and by_metric %}
-    left join ({{ optimizely_e3.touched_visitors() }}) as touched
-        on source_rows.visitor_id = touched.visitor_id
-    where
-        touched.visitor_id is not null
-        or exists (select 1 from ({{ optimizely_e3.changed_metrics() }}) as changed)
-    {%- elif is_incremental() %}
+    {%- if not of_everybody %}
     where exists (
         select 1
         from ({{ optimizely_e3.touched_visitors() }}) as touched
         where touched.visitor_id is not distinct from source_rows.visitor_id
     )
+    {%- elif is_incremental() %}
+    left join ({{ optimizely_e3.touched_visitors() }}) as touched
+        on source_rows.visitor_id = touched.visitor_id
     {%- endif %}
 {% endmacro %}
 
