@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import median
 
 LAUNCHER = Path(__file__).with_name("launch.py")
+MESSAGE_LENGTH = 2000
+"""Of what a job that failed has said, the end; dbt says it on standard output."""
 
 
 class BrokenBenchmark(Exception):
@@ -63,7 +65,8 @@ def measure(job: Job) -> Measured:
             errors="replace",
         )
         if done.returncode != 0:
-            raise BrokenBenchmark(f"{job.name} ended with {done.returncode}: {done.stderr.strip()}")
+            said = f"{done.stdout}{done.stderr}".strip()[-MESSAGE_LENGTH:]
+            raise BrokenBenchmark(f"{job.name} ended with {done.returncode}: {said}")
         seconds, cpu_seconds, peak = map(float, used.read_text(encoding="utf-8").split())
     peak_unit = 1 if sys.platform == "darwin" else 1024
     measured = Measured(seconds, cpu_seconds, int(peak) * peak_unit, done.stdout)
