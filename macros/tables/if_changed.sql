@@ -103,14 +103,14 @@
             "(select string_agg(sql, ';' order by sql) from duckdb_views()"
             ~ ' where database_name = current_database()'
             ~ " and schema_name || '.' || view_name in ("
-            ~ optimizely_e3.quoted_list(found.views) ~ '))'
+            ~ optimizely_e3.text_list(found.views) ~ '))'
         ) -%}
     {%- endif -%}
     {%- if found.tables -%}
         {%- do parts.append(
             "(select string_agg(model || version, ';' order by model) from "
             ~ optimizely_e3.versions_table() ~ ' where model in ('
-            ~ optimizely_e3.quoted_list(found.tables) ~ '))'
+            ~ optimizely_e3.text_list(found.tables) ~ '))'
         ) -%}
     {%- endif -%}
     {%- for relation in found.contents -%}
@@ -156,8 +156,4 @@
             {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
-{% endmacro %}
-
-{% macro quoted_list(texts) %}
-    {{- return("'" ~ texts | sort | join("', '") ~ "'") -}}
 {% endmacro %}
