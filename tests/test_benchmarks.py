@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -19,64 +20,57 @@ from benchmarks.whole_builds import BUILT
 from tests.models.project import ROOT, declare
 
 
-def test_a_tiny_benchmark_of_landing(tmp_path: Path) -> None:
-    found = tmp_path / "found.json"
+def run_benchmark(folder: Path, module: str, options: str) -> tuple[dict[str, Any], str]:
+    """Runs a benchmark, which leaves nothing behind; what it found, and what it printed."""
+    found = folder / "found.json"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "benchmarks.landing", "--repetitions", "1"),
-            *("--events", "3000", "--days", "3", "--files", "20", "--file-kilobytes", "30"),
-            *("--history-events", "2000", "--history-days", "2", "4"),
-            *("--folder", str(tmp_path), "--json", str(found)),
+            *(sys.executable, "-m", f"benchmarks.{module}", *options.split()),
+            *("--folder", str(folder), "--json", str(found)),
         ],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
     )
-    assert done.returncode == 0, done.stderr
-    sections = json.loads(found.read_text(encoding="utf-8"))["sections"]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(folder.iterdir()) == [found]
+    return json.loads(found.read_text(encoding="utf-8")), done.stdout
+
+
+def test_a_tiny_benchmark_of_landing(tmp_path: Path) -> None:
+    found, stdout = run_benchmark(
+        tmp_path,
+        "landing",
+        "--repetitions 1 --events 3000 --days 3 --files 20 --file-kilobytes 30 "
+        "--history-events 2000 --history-days 2 4",
+    )
+    sections = found["sections"]
     jobs = [row["job"] for section in sections for row in section["rows"]]
     assert len(jobs) == 2 + 3 + 2 + 2
-    assert all(f"| {job} |" in done.stdout for job in jobs)
+    assert all(f"| {job} |" in stdout for job in jobs)
     assert all(row["seconds"] > 0 for section in sections for row in section["rows"])
-    assert list(tmp_path.iterdir()) == [found]
 
 
 def test_a_tiny_benchmark_of_funnels(tmp_path: Path) -> None:
-    found = tmp_path / "found.json"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks.funnels", "--repetitions", "1"),
-            *("--events", "3000", "--crowd", "500", "--folder", str(tmp_path)),
-            *("--json", str(found)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
+    found, _ = run_benchmark(
+        tmp_path,
+        "funnels",
+        "--repetitions 1 --events 3000 --crowd 500",
     )
-    assert done.returncode == 0, done.stderr
-    sections = json.loads(found.read_text(encoding="utf-8"))["sections"]
+    sections = found["sections"]
     assert [len(section["rows"]) for section in sections] == [3, 2]
-    assert list(tmp_path.iterdir()) == [found]
 
 
 def test_a_tiny_benchmark_of_building(tmp_path: Path) -> None:
     """With one of the builds after a change: each takes as long as all models do."""
-    found = tmp_path / "found.json"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks.building", "--repetitions", "1"),
-            *("--events", "3000", "--days", "4", "--only", "landing,nothing"),
-            *("--folder", str(tmp_path), "--json", str(found)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
+    found, _ = run_benchmark(
+        tmp_path,
+        "building",
+        "--repetitions 1 --events 3000 --days 4 --only landing,nothing",
     )
-    assert done.returncode == 0, done.stderr
-    sections = json.loads(found.read_text(encoding="utf-8"))["sections"]
+    sections = found["sections"]
     assert [len(section["rows"]) for section in sections] == [2, 3, 1]
     assert [len(section["notes"]) for section in sections] == [0, 1, 1]
-    assert list(tmp_path.iterdir()) == [found]
 
 
 def test_what_a_benchmark_of_building_changes(tmp_path: Path) -> None:
@@ -112,22 +106,14 @@ def test_what_a_benchmark_of_building_changes(tmp_path: Path) -> None:
 
 def test_a_small_simulation(tmp_path: Path) -> None:
     """False positives, power and intervals of the whole project are what theory allows."""
-    found = tmp_path / "found.json"
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "benchmarks.simulation", "--experiments", "120"),
-            *("--planted", "60", "--visitors", "750", "--days", "3"),
-            *("--folder", str(tmp_path), "--json", str(found)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
+    found, _ = run_benchmark(
+        tmp_path,
+        "simulation",
+        "--experiments 120 --planted 60 --visitors 750 --days 3",
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    findings = json.loads(found.read_text(encoding="utf-8"))["findings"]
+    findings = found["findings"]
     for_contrast = [finding for finding in findings if finding["upper"] is None]
     assert (len(findings), len(for_contrast)) == (30, 3)
-    assert list(tmp_path.iterdir()) == [found]
 
 
 def test_numbers_are_written_between_the_markers(tmp_path: Path) -> None:
