@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.exports import Sample
 from benchmarks.measure import Measured
-from benchmarks.tables import Row
+from benchmarks.tables import Row, row
 from benchmarks.warehouse import Warehouse
 
 
@@ -62,17 +62,8 @@ class DbtCosts:
             baseline: What it is compared with, a command of dbt as well.
             target: What the ratio should be.
         """
-        ours = self.beyond_start_up(measured)
         theirs = self.beyond_start_up(baseline) if baseline else None
-        return Row(
-            job=name,
-            seconds=measured.seconds,
-            cpu_seconds=measured.cpu_seconds,
-            peak_bytes=measured.peak_bytes,
-            ratio=ours.seconds / theirs.seconds if theirs else None,
-            cpu_ratio=ours.cpu_seconds / theirs.cpu_seconds if theirs else None,
-            target=target,
-        )
+        return row(name, measured, theirs, target, compared=self.beyond_start_up(measured))
 
 
 def exponent(costs: tuple[float, float], sizes: tuple[int, int]) -> float:

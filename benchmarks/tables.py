@@ -81,15 +81,30 @@ def report(arguments: argparse.Namespace, run: Run, name: str, packages: Sequenc
         write_between_markers(README, name, "\n\n".join(texts))
 
 
-def row(name: str, measured: Measured, baseline: Measured | None = None, target: str = "") -> Row:
-    """A line of the table, beside a baseline where there is one."""
+def row(
+    name: str,
+    measured: Measured,
+    baseline: Measured | None = None,
+    target: str = "",
+    compared: Measured | None = None,
+) -> Row:
+    """A line of the table, beside a baseline where there is one.
+
+    Args:
+        name: What was done.
+        measured: What it cost.
+        baseline: What it is compared with.
+        target: What the ratio should be.
+        compared: The part of the costs that is compared; by default all of them.
+    """
+    ours = compared or measured
     return Row(
         job=name,
         seconds=measured.seconds,
         cpu_seconds=measured.cpu_seconds,
         peak_bytes=measured.peak_bytes,
-        ratio=measured.seconds / baseline.seconds if baseline else None,
-        cpu_ratio=measured.cpu_seconds / baseline.cpu_seconds if baseline else None,
+        ratio=ours.seconds / baseline.seconds if baseline else None,
+        cpu_ratio=ours.cpu_seconds / baseline.cpu_seconds if baseline else None,
         target=target,
     )
 

@@ -6,7 +6,7 @@ from benchmarks.by_hand import check_by_hand
 from benchmarks.measure import BrokenBenchmark, Job, Measured, measure_in_turn, python
 from benchmarks.pulls import SINCE_EVER, bare_insert_job, pull_job
 from benchmarks.setting import DbtCosts, Setting
-from benchmarks.tables import Row, Section, row
+from benchmarks.tables import Section, row
 
 SCRIPT = Path(__file__).with_name("by_hand.sql")
 LANDED = "landed"
@@ -85,7 +85,13 @@ def full_builds(setting: Setting, *, tested: bool) -> tuple[Section, DbtCosts]:
     costs = DbtCosts(measured[start_up.name], measured[models.name])
     rows = [row(hand.name, measured[hand.name]), row(start_up.name, measured[start_up.name])]
     rows += [
-        _beside_hand(costs, job.name, measured[job.name], measured[hand.name], target)
+        row(
+            job.name,
+            measured[job.name],
+            measured[hand.name],
+            target,
+            compared=costs.beyond_start_up(measured[job.name]),
+        )
         for job, target in ((models, f"≤ {BUILD_TARGET} of by hand"), (with_tests, ""))
         if job.name in measured
     ]
@@ -139,21 +145,6 @@ def _by_hand_job(setting: Setting) -> Job:
         prepare=prepare,
         check=lambda _: None,
         environment={},
-    )
-
-
-def _beside_hand(
-    costs: DbtCosts, name: str, measured: Measured, by_hand: Measured, target: str
-) -> Row:
-    ours = costs.beyond_start_up(measured)
-    return Row(
-        job=name,
-        seconds=measured.seconds,
-        cpu_seconds=measured.cpu_seconds,
-        peak_bytes=measured.peak_bytes,
-        ratio=ours.seconds / by_hand.seconds,
-        cpu_ratio=ours.cpu_seconds / by_hand.cpu_seconds,
-        target=target,
     )
 
 
