@@ -12,7 +12,8 @@
     {#-
         Common tables of the kinds of event in `events` and of what they match: `parts`, with the
         columns of stg_registry__metric_events, `metric_number` and `is_changed`, → `looked_up`.
-        `is_shared`: events of the kind may match another part of the same clause, too.
+        `part_number` stands for a part and its min_count. `is_shared`: events of the kind may match
+        another part of the same clause, too.
     -#}
 kinds_of_event as (
     select
@@ -60,6 +61,7 @@ looked_up as (
         part,
         min_count,
         is_changed,
+        dense_rank() over (order by metric_number, clause, part, min_count) as part_number,
         -- A row without a tag lets every event of this kind pass.
         count(tag_name) = count(*) as needs_tags,
         count(*) over (partition by kind_number, metric_number, clause) > 1 as is_shared
@@ -73,7 +75,7 @@ looked_up as (
 {% macro matching_events(events, columns, condition='true') %}
     {#-
         Select of one row per event × part: the event's `columns`, which must tell events apart
-        where a part asks for tags, and the part's metric_number, clause, part and min_count.
+        where a part asks for tags, and the part's metric_number, part and part_number.
         `condition` narrows `looked_up`.
     -#}
     {%- set lookup %}
@@ -90,9 +92,8 @@ looked_up as (
         events.{{ column }},
         {%- endfor %}
         looked_up.metric_number,
-        looked_up.clause,
         looked_up.part,
-        looked_up.min_count
+        looked_up.part_number
     {%- endset -%}
     select
         {{- selected }}
