@@ -8,77 +8,25 @@
 
 with
 
-decisions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__decisions')) }}
-),
-
-conversions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__conversions')) }}
-),
-
--- Only what duplicates and sessions need: wide rows are never sorted.
+-- Only what sessions need: wide rows are never sorted.
 events as (
-    select
-        visitor_id,
-        event_id,
-        true as is_decision,
-        occurred_at,
-        processed_at,
-        _export_date,
-        _file_id,
-        _file_row
-    from decisions
+    {%- for table_name in ['decisions', 'conversions'] %}
+    {%- if not loop.first %}
     union all
+    {%- endif %}
     select
         visitor_id,
-        event_id,
-        false as is_decision,
         occurred_at,
-        processed_at,
-        _export_date,
         _file_id,
         _file_row
-    from conversions
+    from ({{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__' ~ table_name)) }}) as exported
+    {%- endfor %}
 ),
 
--- Duplicates are rare: finding them first and ranking only those is far cheaper than ranking every
--- event.
-repeated_ids as (
-    select
-        is_decision,
-        event_id
-    from events
-    group by is_decision, event_id
-    having count(*) > 1
-),
-
-ranked_repeats as (
-    select
-        events._file_id,
-        events._file_row,
-        row_number() over (
-            partition by events.is_decision, events.visitor_id, events.event_id
-            -- Not the load: the order must be that of a rebuild from nothing.
-            order by
-                events._export_date,
-                events.processed_at nulls last,
-                events.occurred_at nulls last,
-                events._file_id,
-                events._file_row
-        ) as occurrence
-    from events
-    inner join repeated_ids
-        on
-            events.is_decision = repeated_ids.is_decision
-            and events.event_id = repeated_ids.event_id
-),
-
-surplus as (
-    select
-        _file_id,
-        _file_row
-    from ranked_repeats
-    where occurrence > 1
+surplus_copies as (
+    select *
+    from ({{ optimizely_e3.rows_to_rebuild(ref('int_event_copies')) }}) as copies
+    where copy_number > 1
 ),
 
 deduplicated as (
@@ -87,8 +35,10 @@ deduplicated as (
     where
         not exists (
             select 1
-            from surplus
-            where surplus._file_id = events._file_id and surplus._file_row = events._file_row
+            from surplus_copies
+            where
+                surplus_copies._file_id = events._file_id
+                and surplus_copies._file_row = events._file_row
         )
 ),
 

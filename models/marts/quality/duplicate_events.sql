@@ -2,50 +2,29 @@
 
 with
 
-exported_decisions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__decisions')) }}
+copies as (
+    {{ optimizely_e3.rows_to_rebuild(ref('int_event_copies')) }}
 ),
 
-exported_conversions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__conversions')) }}
-),
-
-kept_decisions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('fct_decisions')) }}
-),
-
-kept_conversions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}
-),
-
-exported_ids as (
-    select
-        'decisions' as table_name,
-        event_id
-    from exported_decisions
-    union all
-    select
-        'conversions' as table_name,
-        event_id
-    from exported_conversions
-),
-
--- Duplicates are rare: whole rows are read only of those that may be one.
-repeated_ids as (
+duplicates as (
     select
         table_name,
-        event_id
-    from exported_ids
-    group by table_name, event_id
-    having count(*) > 1
+        visitor_id,
+        event_id,
+        count(*) as copy_count,
+        min(case when copy_number = 1 then export_date end) as kept_export_date,
+        min(export_date) as first_export_date,
+        max(export_date) as last_export_date
+    from copies
+    group by table_name, visitor_id, event_id
 ),
 
-copies as (
+-- Not a count of distinct values by column: that passes over NULLs.
+contents as (
     select
-        repeated_ids.table_name,
-        exported_decisions.visitor_id,
-        exported_decisions.event_id,
-        exported_decisions._export_date as export_date,
+        copies.table_name,
+        copies.visitor_id,
+        copies.event_id,
         exported_decisions.occurred_at,
         exported_decisions.campaign_id,
         exported_decisions.experiment_id,
@@ -58,17 +37,18 @@ copies as (
         cast(null as double) as value,
         cast(null as bigint) as quantity,
         null as experiments
-    from exported_decisions
-    inner join repeated_ids
+    from ({{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__decisions')) }})
+        as exported_decisions
+    inner join copies
         on
-            exported_decisions.event_id = repeated_ids.event_id
-            and repeated_ids.table_name = 'decisions'
-    union all
+            exported_decisions._file_id = copies._file_id
+            and exported_decisions._file_row = copies._file_row
+    -- Distinct, over both.
+    union
     select
-        repeated_ids.table_name,
-        exported_conversions.visitor_id,
-        exported_conversions.event_id,
-        exported_conversions._export_date as export_date,
+        copies.table_name,
+        copies.visitor_id,
+        copies.event_id,
         exported_conversions.occurred_at,
         cast(null as string) as campaign_id,
         cast(null as string) as experiment_id,
@@ -81,45 +61,12 @@ copies as (
         exported_conversions.value,
         exported_conversions.quantity,
         exported_conversions.experiments
-    from exported_conversions
-    inner join repeated_ids
+    from ({{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__conversions')) }})
+        as exported_conversions
+    inner join copies
         on
-            exported_conversions.event_id = repeated_ids.event_id
-            and repeated_ids.table_name = 'conversions'
-),
-
-duplicates as (
-    select
-        table_name,
-        visitor_id,
-        event_id,
-        count(*) as copy_count,
-        min(export_date) as first_export_date,
-        max(export_date) as last_export_date
-    from copies
-    group by table_name, visitor_id, event_id
-    having count(*) > 1
-),
-
--- Not a count of distinct values by column: that passes over NULLs.
-contents as (
-    select distinct
-        table_name,
-        visitor_id,
-        event_id,
-        occurred_at,
-        campaign_id,
-        experiment_id,
-        variation_id,
-        is_holdback,
-        attributes,
-        entity_id,
-        event_name,
-        revenue_cents,
-        value,
-        quantity,
-        experiments
-    from copies
+            exported_conversions._file_id = copies._file_id
+            and exported_conversions._file_row = copies._file_row
 ),
 
 content_counts as (
@@ -132,29 +79,13 @@ content_counts as (
     group by table_name, visitor_id, event_id
 ),
 
-kept as (
-    select
-        'decisions' as table_name,
-        visitor_id,
-        event_id,
-        export_date
-    from kept_decisions
-    union all
-    select
-        'conversions' as table_name,
-        visitor_id,
-        event_id,
-        export_date
-    from kept_conversions
-),
-
 final as (
     select
         duplicates.table_name,
         duplicates.visitor_id,
         duplicates.event_id,
         duplicates.copy_count,
-        kept.export_date as kept_export_date,
+        duplicates.kept_export_date,
         duplicates.first_export_date,
         duplicates.last_export_date,
         duplicates.first_export_date <> duplicates.last_export_date as is_across_days,
@@ -165,11 +96,6 @@ final as (
             duplicates.table_name = content_counts.table_name
             and duplicates.event_id = content_counts.event_id
             and duplicates.visitor_id is not distinct from content_counts.visitor_id
-    left join kept
-        on
-            duplicates.table_name = kept.table_name
-            and duplicates.event_id = kept.event_id
-            and duplicates.visitor_id is not distinct from kept.visitor_id
 )
 
 select * from final
