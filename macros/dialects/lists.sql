@@ -149,3 +149,43 @@
         {{ list }}, cast(0 as double), (total, element) -> total + {{ expression }}
     )
 {%- endmacro %}
+
+{#
+    The different values of an expression over the elements of a list that satisfy a condition, as a
+    list; NULL for a NULL list. Both speak of the element as `element`.
+#}
+{% macro distinct_over(list, expression, condition) %}
+    {{- adapter.dispatch('distinct_over', 'optimizely_e3')(list, expression, condition) -}}
+{% endmacro %}
+
+{% macro default__distinct_over(list, expression, condition) %}
+    list_distinct(list_transform(
+        list_filter({{ list }}, lambda element: {{ condition }}), lambda element: {{ expression }}
+    ))
+{%- endmacro %}
+
+{% macro spark__distinct_over(list, expression, condition) %}
+    array_distinct(transform(
+        filter({{ list }}, element -> {{ condition }}), element -> {{ expression }}
+    ))
+{%- endmacro %}
+
+{#
+    The least value of an expression over the elements of a list that satisfy a condition; NULL where
+    there is none. Both speak of the element as `element`.
+#}
+{% macro least_over(list, expression, condition) %}
+    {{- adapter.dispatch('least_over', 'optimizely_e3')(list, expression, condition) -}}
+{% endmacro %}
+
+{% macro default__least_over(list, expression, condition) %}
+    list_min(list_transform(
+        list_filter({{ list }}, lambda element: {{ condition }}), lambda element: {{ expression }}
+    ))
+{%- endmacro %}
+
+{% macro spark__least_over(list, expression, condition) %}
+    array_min(transform(
+        filter({{ list }}, element -> {{ condition }}), element -> {{ expression }}
+    ))
+{%- endmacro %}

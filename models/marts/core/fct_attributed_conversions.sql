@@ -1,5 +1,19 @@
 {{ optimizely_e3.visitor_config() }}
 
+{#- An element of `experiments` that attributes its conversion. -#}
+{%- set attributes = "element.experiment_id <> '' and not coalesce(element.is_holdback, false)" %}
+{%- set attributes_here = attributes ~ ' and element.experiment_id = attributions.experiment_id' %}
+{%- set of_conversion = [
+    'event_id', 'visitor_id', 'session_key', 'entity_id', 'event_name', 'event_type', 'experiments',
+    'revenue_cents', 'value', 'quantity', 'is_bot', 'occurred_at',
+] %}
+{%- set is_derived %}
+exposures.is_attributable
+        -- At the same instant counts: clients send decision and conversion in one batch.
+        and conversions.occurred_at >= exposures.exposed_at
+        and coalesce(conversions.occurred_at <= exposures.attributed_until, true)
+{%- endset %}
+
 with
 
 conversions as (
@@ -7,96 +21,100 @@ conversions as (
 ),
 
 exposures as (
-    {{ optimizely_e3.rows_to_rebuild(ref('fct_exposures')) }}
-),
-
-vendor_attributions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}
+    select
+        experiment_id,
+        visitor_id,
+        variation_id,
+        exposed_at,
+        exposure_source in ('decision', 'both') and not is_holdback as is_attributable,
+        {{ optimizely_e3.attribution_ends_at('exposed_at') }} as attributed_until
+    from ({{ optimizely_e3.rows_to_rebuild(ref('fct_exposures')) }}) as rebuilt
 ),
 
 derived as (
     select
-        conversions.event_id,
-        conversions.visitor_id,
+        {%- for column in of_conversion %}
+        conversions.{{ column }},
+        {%- endfor %}
         exposures.experiment_id,
-        exposures.variation_id
+        exposures.variation_id,
+        exposures.exposed_at,
+        true as is_derived
     from conversions
     inner join exposures on conversions.visitor_id = exposures.visitor_id
-    where
-        exposures.exposure_source in ('decision', 'both')
-        and not exposures.is_holdback
-        -- At the same instant counts: clients send decision and conversion in one batch.
-        and conversions.occurred_at >= exposures.exposed_at
-        and coalesce(
-            conversions.occurred_at
-            <= {{ optimizely_e3.attribution_ends_at('exposures.exposed_at') }},
-            true
-        )
+    where {{ is_derived }}
 ),
 
+-- One row per conversion × experiment that the vendor attributes it to. No join brings what both
+-- say together: the vendor's word stands in the conversion's own row.
 vendor as (
     select
-        event_id,
-        visitor_id,
-        experiment_id,
-        min(variation_id) as variation_id
-    from vendor_attributions
-    where not is_holdback
-    group by event_id, visitor_id, experiment_id
+        {%- for column in of_conversion %}
+        {{ column }},
+        {%- endfor %}
+        {{ optimizely_e3.each_element(
+            optimizely_e3.distinct_over('experiments', 'element.experiment_id', attributes)
+        ) }} as experiment_id
+    from conversions
+),
+
+vendor_only as (
+    select
+        {%- for column in of_conversion %}
+        conversions.{{ column }},
+        {%- endfor %}
+        conversions.experiment_id,
+        cast(null as string) as variation_id,
+        exposures.exposed_at,
+        false as is_derived
+    from vendor as conversions
+    left join exposures
+        on
+            conversions.visitor_id = exposures.visitor_id
+            and conversions.experiment_id = exposures.experiment_id
+    where not coalesce({{ is_derived }}, false)
 ),
 
 attributions as (
+    select * from derived
+    union all
+    select * from vendor_only
+),
+
+compared as (
     select
-        coalesce(derived.event_id, vendor.event_id) as event_id,
-        coalesce(derived.visitor_id, vendor.visitor_id) as visitor_id,
-        coalesce(derived.experiment_id, vendor.experiment_id) as experiment_id,
-        case
-            when derived.event_id is null then vendor.variation_id
-            else derived.variation_id
-        end as variation_id,
-        vendor.variation_id as vendor_variation_id,
-        case
-            when vendor.event_id is null then 'derived'
-            when derived.event_id is null then 'vendor'
-            else 'both'
-        end as attribution_source
-    from derived
-    full outer join vendor
-        on
-            derived.event_id = vendor.event_id
-            and derived.visitor_id = vendor.visitor_id
-            and derived.experiment_id = vendor.experiment_id
+        *,
+        coalesce({{ optimizely_e3.any_element('experiments', attributes_here) }}, false)
+            as is_vendors,
+        {{ optimizely_e3.least_over(
+            'experiments', "nullif(element.variation_id, '')", attributes_here
+        ) }} as vendor_variation_id
+    from attributions
 ),
 
 final as (
     select
-        attributions.event_id,
-        attributions.experiment_id,
-        attributions.visitor_id,
-        attributions.variation_id,
-        attributions.vendor_variation_id,
-        attributions.attribution_source,
-        conversions.session_key,
-        conversions.entity_id,
-        conversions.event_name,
-        conversions.event_type,
-        conversions.revenue_cents,
-        conversions.value,
-        conversions.quantity,
-        conversions.is_bot,
-        {{ optimizely_e3.seconds_between('exposures.exposed_at', 'conversions.occurred_at') }}
-            as seconds_since_exposure,
-        conversions.occurred_at
-    from attributions
-    inner join conversions
-        on
-            attributions.event_id = conversions.event_id
-            -- Not `=`: the vendor also attributes conversions that name no visitor.
-            and attributions.visitor_id is not distinct from conversions.visitor_id
-    left join exposures
-        on
-            attributions.visitor_id = exposures.visitor_id
-            and attributions.experiment_id = exposures.experiment_id
+        event_id,
+        experiment_id,
+        visitor_id,
+        case when is_derived then variation_id else vendor_variation_id end as variation_id,
+        vendor_variation_id,
+        case
+            when not is_derived then 'vendor'
+            when is_vendors then 'both'
+            else 'derived'
+        end as attribution_source,
+        session_key,
+        entity_id,
+        event_name,
+        event_type,
+        revenue_cents,
+        value,
+        quantity,
+        is_bot,
+        {{ optimizely_e3.seconds_between('exposed_at', 'occurred_at') }} as seconds_since_exposure,
+        occurred_at
+    from compared
 )
 
 select * from final

@@ -2,18 +2,6 @@
 
 with
 
-decisions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('fct_decisions')) }}
-),
-
-conversions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}
-),
-
-attributions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}
-),
-
 evidence as (
     select
         experiment_id,
@@ -27,7 +15,7 @@ evidence as (
         bot_reason,
         occurred_at,
         processed_at
-    from decisions
+    from ({{ optimizely_e3.rows_to_rebuild(ref('fct_decisions')) }}) as decisions
     where experiment_id is not null and visitor_id is not null and occurred_at is not null
     union all
     select
@@ -42,44 +30,17 @@ evidence as (
         bot_reason,
         occurred_at,
         processed_at
-    from attributions
+    from ({{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}) as attributions
     where visitor_id is not null and occurred_at is not null
 ),
 
--- Evidence without holdback comes first, decisions before what the vendor attributed.
-ranked_evidence as (
-    select
-        *,
-        row_number() over evidence_order as evidence_rank,
-        first_value(is_holdback) over evidence_order as is_visitor_held_back
-    from evidence
-    window
-        evidence_order as (
-            partition by experiment_id, visitor_id
-            order by
-                is_holdback,
-                is_decision desc,
-                occurred_at,
-                processed_at nulls last,
-                event_id,
-                variation_id nulls last,
-                campaign_id nulls last
-        )
-),
-
--- Once a visitor was exposed, what they were held back from no longer counts.
-exposures as (
+summed as (
     select
         experiment_id,
         visitor_id,
-        max(case when evidence_rank = 1 then campaign_id end) as campaign_id,
-        max(case when evidence_rank = 1 then variation_id end) as variation_id,
-        max(case when evidence_rank = 1 then event_id end) as event_id,
-        max(case when evidence_rank = 1 then session_key end) as session_key,
-        max(case when evidence_rank = 1 then occurred_at end) as exposed_at,
-        bool_or(is_decision) as has_decision,
-        bool_or(not is_decision) as has_attribution,
-        bool_or(is_holdback) as is_holdback,
+        is_holdback,
+        min(case when is_decision then occurred_at end) as first_decided_at,
+        min(case when not is_decision then occurred_at end) as first_attributed_at,
         case
             when bool_or(bot_reason = 'attribute') then 'attribute'
             when bool_or(bot_reason = 'user_agent') then 'user_agent'
@@ -87,9 +48,69 @@ exposures as (
         end as bot_reason,
         count(distinct variation_id) as variation_count,
         cast(count_if(is_decision) as bigint) as decision_count
-    from ranked_evidence
-    where is_holdback = is_visitor_held_back
-    group by experiment_id, visitor_id
+    from evidence
+    group by experiment_id, visitor_id, is_holdback
+),
+
+-- Once a visitor was exposed, what they were held back from no longer counts.
+counted as (
+    select *
+    from (
+        select
+            *,
+            row_number() over (
+                partition by experiment_id, visitor_id
+                order by is_holdback
+            ) as holdback_rank
+        from summed
+    ) as ranked
+    where holdback_rank = 1
+),
+
+-- Decisions come before what the vendor attributed. Only what shares the first instant is ranked.
+ranked_evidence as (
+    select
+        evidence.*,
+        row_number() over (
+            partition by evidence.experiment_id, evidence.visitor_id
+            order by
+                evidence.processed_at nulls last,
+                evidence.event_id,
+                evidence.variation_id nulls last,
+                evidence.campaign_id nulls last
+        ) as evidence_rank
+    from evidence
+    inner join counted
+        on
+            evidence.experiment_id = counted.experiment_id
+            and evidence.visitor_id = counted.visitor_id
+            and evidence.is_holdback = counted.is_holdback
+            and evidence.occurred_at
+            = coalesce(counted.first_decided_at, counted.first_attributed_at)
+            and evidence.is_decision = (counted.first_decided_at is not null)
+),
+
+exposures as (
+    select
+        counted.experiment_id,
+        counted.visitor_id,
+        counted.is_holdback,
+        counted.first_decided_at is not null as has_decision,
+        counted.first_attributed_at is not null as has_attribution,
+        counted.bot_reason,
+        counted.variation_count,
+        counted.decision_count,
+        first_evidence.campaign_id,
+        first_evidence.variation_id,
+        first_evidence.event_id,
+        first_evidence.session_key,
+        first_evidence.occurred_at as exposed_at
+    from counted
+    inner join ranked_evidence as first_evidence
+        on
+            counted.experiment_id = first_evidence.experiment_id
+            and counted.visitor_id = first_evidence.visitor_id
+    where first_evidence.evidence_rank = 1
 ),
 
 exposing_events as (
@@ -98,7 +119,7 @@ exposing_events as (
         exposures.visitor_id,
         decisions.attributes
     from exposures
-    inner join decisions
+    inner join ({{ optimizely_e3.rows_to_rebuild(ref('fct_decisions')) }}) as decisions
         on
             exposures.visitor_id = decisions.visitor_id
             and exposures.event_id = decisions.event_id
@@ -109,7 +130,7 @@ exposing_events as (
         exposures.visitor_id,
         conversions.attributes
     from exposures
-    inner join conversions
+    inner join ({{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}) as conversions
         on
             exposures.visitor_id = conversions.visitor_id
             and exposures.event_id = conversions.event_id
