@@ -20,7 +20,11 @@ metric_events as (
 funnels as (
     select
         *,
-        case when within_from = 'first_step' then within_microseconds end as chain_microseconds
+        case when within_from = 'first_step' then within_microseconds end as chain_microseconds,
+        least(
+            window_microseconds,
+            case when within_from = 'exposure' then within_microseconds end
+        ) as exposure_microseconds
     from {{ ref('int_metric_definitions') }}
     where metric_type = 'funnel'
 ),
@@ -75,15 +79,17 @@ exposed_visitors as (
 -- Of the chains that began between two exposures, none but the earliest can be the first.
 earliest_chains as (
     select
-        metric_number,
-        visitor_key,
-        step,
-        exposed_at,
-        min(occurred_at) as reached_at,
-        min(chain_started_at) as chain_started_at,
-        min(previous_at) as previous_at
+        funnels.metric_name,
+        chains.visitor_key,
+        chains.step,
+        chains.exposed_at,
+        min(chains.occurred_at) as reached_at,
+        min(chains.chain_started_at) as chain_started_at,
+        min(chains.previous_at) as previous_at,
+        min(funnels.exposure_microseconds) as exposure_microseconds
     from chains
-    group by metric_number, visitor_key, step, exposed_at
+    inner join funnels on chains.metric_number = funnels.metric_number
+    group by funnels.metric_name, chains.visitor_key, chains.step, chains.exposed_at
 ),
 
 exposures_by_key as (
@@ -109,7 +115,7 @@ answers as (
     select
         questions.visitor_key,
         questions.exposed_at,
-        earliest_chains.metric_number,
+        earliest_chains.metric_name,
         earliest_chains.step,
         min(earliest_chains.reached_at) as reached_at,
         min(earliest_chains.chain_started_at) as chain_started_at,
@@ -122,55 +128,40 @@ answers as (
     group by
         questions.visitor_key,
         questions.exposed_at,
-        earliest_chains.metric_number,
+        earliest_chains.metric_name,
         earliest_chains.step
+    having
+        coalesce(
+            {{ optimizely_e3.microseconds_between(
+                'questions.exposed_at', 'min(earliest_chains.reached_at)'
+            ) }} <= min(earliest_chains.exposure_microseconds),
+            true
+        )
 ),
 
-reached as (
+final as (
     select
         exposures_by_key.experiment_id,
         exposures_by_key.visitor_id,
+        answers.metric_name,
         exposures_by_key.variation_id,
-        exposures_by_key.attributed_until,
-        answers.*
+        cast(answers.step as bigint) as step,
+        {{ optimizely_e3.seconds_between('answers.exposed_at', 'answers.reached_at') }}
+            as seconds_since_exposure,
+        {{ optimizely_e3.seconds_between('answers.chain_started_at', 'answers.reached_at') }}
+            as seconds_since_first_step,
+        {{ optimizely_e3.seconds_between(
+            'coalesce(answers.previous_at, answers.exposed_at)', 'answers.reached_at'
+        ) }} as seconds_since_previous_step,
+        answers.exposed_at,
+        answers.chain_started_at,
+        answers.reached_at
     from exposures_by_key
     inner join answers
         on
             exposures_by_key.visitor_key = answers.visitor_key
             and exposures_by_key.exposed_at = answers.exposed_at
-),
-
-final as (
-    select
-        reached.experiment_id,
-        reached.visitor_id,
-        funnels.metric_name,
-        reached.variation_id,
-        cast(reached.step as bigint) as step,
-        {{ optimizely_e3.seconds_between('reached.exposed_at', 'reached.reached_at') }}
-            as seconds_since_exposure,
-        {{ optimizely_e3.seconds_between('reached.chain_started_at', 'reached.reached_at') }}
-            as seconds_since_first_step,
-        {{ optimizely_e3.seconds_between(
-            'coalesce(reached.previous_at, reached.exposed_at)', 'reached.reached_at'
-        ) }} as seconds_since_previous_step,
-        reached.exposed_at,
-        reached.chain_started_at,
-        reached.reached_at
-    from reached
-    inner join funnels on reached.metric_number = funnels.metric_number
-    where
-        coalesce(reached.reached_at <= reached.attributed_until, true)
-        and coalesce(
-            {{ optimizely_e3.microseconds_between('reached.exposed_at', 'reached.reached_at') }}
-            <= funnels.window_microseconds,
-            true
-        )
-        and (
-            funnels.within_from <> 'exposure'
-            or {{ optimizely_e3.microseconds_between('reached.exposed_at', 'reached.reached_at') }}
-            <= funnels.within_microseconds
-        )
+    where coalesce(answers.reached_at <= exposures_by_key.attributed_until, true)
 )
 
 select * from final
