@@ -1,11 +1,14 @@
 {# What the events of this export mean: the only place that knows the vendor's flags. #}
 
 {% macro has_bot_attribute(attributes) %}
-    {#- Whether the vendor flagged the event as a bot's. -#}
+    {#-
+        Whether the vendor flagged the event as a bot's. A `case`, for DuckDB would work out the text
+        of every attribute to the right of an `and`.
+    -#}
     coalesce({{ optimizely_e3.any_element(
         attributes,
-        "coalesce(element.name, element.id) = '$opt_bot_filtering' and lower("
-        ~ optimizely_e3.attribute_text('element.value') ~ ") = 'true'"
+        "case when coalesce(element.name, element.id) = '$opt_bot_filtering' then lower("
+        ~ optimizely_e3.attribute_text('element.value') ~ ") = 'true' else false end"
     ) }}, false)
 {%- endmacro %}
 

@@ -75,7 +75,7 @@ looked_up as (
 {% macro matching_events(events, columns, condition='true') %}
     {#-
         Select of one row per event × part: the event's `columns`, which must tell events apart
-        where a part asks for tags, and the part's metric_number, part and part_number.
+        where a part asks for tags, and the part's metric_number, part, min_count and part_number.
         `condition` narrows `looked_up`.
     -#}
     {%- set lookup %}
@@ -93,6 +93,7 @@ looked_up as (
         {%- endfor %}
         looked_up.metric_number,
         looked_up.part,
+        looked_up.min_count,
         looked_up.part_number
     {%- endset -%}
     select

@@ -39,6 +39,25 @@ checks as (
     from examples
     union all
     select
+        'distinct_over' as macro_name,
+        {{ optimizely_e3.distinct_over(
+            "split('a,b,B,c', ',')", 'lower(element)', "element <> 'c'"
+        ) }} in (split('a,b', ','), split('b,a', ','))
+        and {{ optimizely_e3.distinct_over(
+            'split(cast(null as string), \',\')', 'element', 'true'
+        ) }} is null as is_right
+    from examples
+    union all
+    select
+        'least_over' as macro_name,
+        {{ optimizely_e3.least_over(
+            "split('c,B,a', ',')", 'lower(element)', "element <> 'a'"
+        ) }} = 'b'
+        and {{ optimizely_e3.least_over("split('a', ',')", 'element', "element <> 'a'") }} is null
+            as is_right
+    from examples
+    union all
+    select
         'is_computed_once' as macro_name,
         count(*) = 1 as is_right
     from examples

@@ -113,13 +113,22 @@ exposures as (
     where first_evidence.evidence_rank = 1
 ),
 
+-- Not read by `evidence` too: DuckDB keeps all columns of a common table that is read twice.
+decisions as (
+    {{ optimizely_e3.rows_to_rebuild(ref('fct_decisions')) }}
+),
+
+conversions as (
+    {{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}
+),
+
 exposing_events as (
     select
         exposures.experiment_id,
         exposures.visitor_id,
         decisions.attributes
     from exposures
-    inner join ({{ optimizely_e3.rows_to_rebuild(ref('fct_decisions')) }}) as decisions
+    inner join decisions
         on
             exposures.visitor_id = decisions.visitor_id
             and exposures.event_id = decisions.event_id
@@ -130,7 +139,7 @@ exposing_events as (
         exposures.visitor_id,
         conversions.attributes
     from exposures
-    inner join ({{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}) as conversions
+    inner join conversions
         on
             exposures.visitor_id = conversions.visitor_id
             and exposures.event_id = conversions.event_id
