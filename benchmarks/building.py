@@ -21,7 +21,7 @@ from benchmarks.whole_builds import full_builds, landing, report_pages
 COMPARISONS = ("landing", "tests", *CHANGES, "report", "experiments", "storage", "long")
 """What can be left out; the build beside the script is not: the others stand on it."""
 
-AT_THE_SMALLEST_SIZE = ("experiments", "storage", "long")
+AT_THE_SMALLEST_SIZE = ("tests", "experiments", "storage", "long")
 GROWTH_TARGET = 1.1
 
 
@@ -101,7 +101,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--long-days", type=int, default=120, help="with as many events a day")
     parser.add_argument("--rewrites", type=int, default=30, help="of one day, for the storage")
-    parser.add_argument("--memory", default="3500MB", help="of DuckDB, everywhere but in pulls")
+    parser.add_argument("--memory", default="3000MB", help="of DuckDB, everywhere but in pulls")
     parser.add_argument("--only", type=_comparisons, default=set(COMPARISONS), help=names)
     add_options(parser)
     return parser.parse_args()

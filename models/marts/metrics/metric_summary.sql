@@ -98,6 +98,11 @@ sums as (
     group by experiment_id, variation_id, metric_name, segment_name, segment_value
 ),
 
+-- The same once more: of a common table that is read twice, DuckDB writes out every row.
+values_after_exposure as (
+    select * from {{ ref('int_metric_values') }}
+),
+
 -- Most visitors have no event before their exposure: those with a covariate are few.
 segmented_covariates as (
     select
@@ -107,17 +112,17 @@ segmented_covariates as (
         exposures.segment_name,
         exposures.segment_value,
         covariates.value as covariate,
-        metric_values.value
+        values_after_exposure.value
     from covariates
     inner join exposures
         on
             covariates.experiment_id = exposures.experiment_id
             and covariates.visitor_id = exposures.visitor_id
-    left join metric_values
+    left join values_after_exposure
         on
-            covariates.experiment_id = metric_values.experiment_id
-            and covariates.visitor_id = metric_values.visitor_id
-            and covariates.metric_name = metric_values.metric_name
+            covariates.experiment_id = values_after_exposure.experiment_id
+            and covariates.visitor_id = values_after_exposure.visitor_id
+            and covariates.metric_name = values_after_exposure.metric_name
 ),
 
 covariate_sums as (
