@@ -54,17 +54,20 @@
 {% macro rows_to_rebuild(relation) %}
     {#-
         Select of all rows, or in an incremental run of the touched visitors' rows, of `relation`.
-        In a model by metric they say whether they `are_touched`, and rows of all other visitors
+        In a model by metric they say whether each `is_touched`, and rows of all other visitors
         come too where a declaration changed.
     -#}
     {%- set by_metric = model.config.get('meta', {}).get('by_metric') -%}
     {%- set of_everybody =
         not is_incremental() or (by_metric and optimizely_e3.is_any_metric_changed())
     -%}
+    {%- set is_touched =
+        'touched.visitor_id is not null' if is_incremental() and of_everybody else 'true'
+    %}
     select
         source_rows.*
         {%- if by_metric %},
-        {% if is_incremental() and of_everybody %}touched.visitor_id is not null{% else %}true{% endif %} as is_touched
+        {{ is_touched }} as is_touched
         {%- endif %}
     from {{ relation }} as source_rows
     {%- if not of_everybody %}
