@@ -19,6 +19,7 @@ MISSING_IN_BIGQUERY = {
     "int_sample_ratio_days",
     "int_variation_weights",
     "int_verdicts",
+    "fct_attributed_conversions",
     "fct_funnel_steps",
     "funnel_report",
 }
