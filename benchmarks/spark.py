@@ -16,7 +16,7 @@ import pyspark
 from benchmarks.exports import write_demo
 from benchmarks.measure import BrokenBenchmark, Job, Measured, measure, python
 from benchmarks.tables import Row, Section, add_options, report
-from tests.spark.comparison import differences
+from tests.spark.comparison import differences, spark_table
 from tests.spark.session import with_zone
 
 ROOT = Path(__file__).parents[1]
@@ -148,8 +148,7 @@ def _spark_submit(folder: Path, memory: str) -> list[str]:
 
 def _differ(folder: Path, mart: str) -> bool:
     """Whether the engines differ in a mart; doubles of small ones may in their last digits."""
-    files = folder / "tables" / "built.db" / mart / "**" / "*.parquet"
-    on_spark = f"read_parquet('{files}', hive_partitioning = true)"
+    on_spark = spark_table(folder / "tables" / "built.db" / mart)
     with duckdb.connect(folder / "warehouse.duckdb", read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         [(rows,)] = connection.execute(f"select count(*) from main.{mart}").fetchall()

@@ -1,12 +1,18 @@
 """Compares the rows of one table on two engines."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 PRECISION = 1e-12
 """Doubles may differ by so much of themselves: sums depend on the order of their rows."""
+
+
+def spark_table(folder: Path) -> str:
+    """SQL of DuckDB for what Spark has written of a table; its partitions are columns as well."""
+    return f"read_parquet('{folder}/**/*.parquet', hive_partitioning = true)"
 
 
 def differences(
