@@ -56,6 +56,10 @@ OTHERWISE: dict[str, Any] = {
 }
 """Other settings than the shipped ones, each of which changes the SQL."""
 
+LANDED = {"landed_at", "landed_after_hours"}
+"""Not compared: the warehouse and the lake are landed one after the other. test_small builds both
+engines from one lake."""
+
 RESULTS_PAGE = """
 create or replace table vendor_results as
 select
@@ -111,8 +115,9 @@ class Engines:
 
     def differences(self, mart: str) -> list[str]:
         """What differs between the engines in a mart."""
-        rows = self.spark.query(f"select * from {self.schema}.{mart}")
-        return differences(self.duckdb_rows(mart), rows)
+        tables = self.duckdb_rows(mart), self.spark.query(f"select * from {self.schema}.{mart}")
+        kept = [name for name in tables[0].column_names if name not in LANDED]
+        return differences(*(table.select(kept) for table in tables))
 
     def duckdb_rows(self, mart: str) -> pa.Table:
         """A mart's rows on DuckDB."""
@@ -201,14 +206,14 @@ def test_marts_are_the_same(mart: str, shipped: Engines) -> None:
 
 def test_the_sample_is_among_them(shipped: Engines) -> None:
     find_sample()
-    results = shipped.spark.query(
+    rows = shipped.spark.query(
         """
-        select visitors, numerator from shipped.experiment_results
-        where experiment_id = '18156943409' and metric_name = 'add_to_cart: unique conversions'
-        order by variation_id
+        select export_type, row_count from shipped.export_days
+        where export_date = date '2020-05-25' order by export_type
         """
     )
-    assert [tuple(row.values()) for row in results.to_pylist()] == [(4_487, 2_577), (4_514, 2_655)]
+    counts = [tuple(row.values()) for row in rows.to_pylist()]
+    assert counts == [("decisions", 9_001), ("events", 11_109)]
 
 
 @pytest.mark.parametrize("mart", MARTS)
