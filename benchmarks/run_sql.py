@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-MEMORY_LIMIT = "3000MB"
+MEMORY_LIMIT = "3500MB"
 THREADS = 2
 
 if __name__ == "__main__":
