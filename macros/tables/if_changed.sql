@@ -8,24 +8,26 @@
 #}
 
 {% materialization table_if_changed, adapter='duckdb' %}
+    {%- set existing = load_cached_relation(this) -%}
     {%- set inputs = optimizely_e3.inputs_of_table() -%}
-    {%- if load_cached_relation(this) is not none and not should_full_refresh() -%}
-        {%- set recorded = run_query(
-            'select inputs from ' ~ optimizely_e3.versions_table() ~ " where model = '"
-            ~ optimizely_e3.name_in_schema(model) ~ "'"
-        ) -%}
-        {%- if inputs in recorded.columns[0].values() -%}
-            {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
-            {{- return({'relations': [this]}) -}}
-        {%- endif -%}
+    {%- if existing is not none and not should_full_refresh() and inputs.is_recorded -%}
+        {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
+        {{- return({'relations': [this]}) -}}
     {%- endif -%}
-    {%- set built = dbt.materialization_table_duckdb() -%}
-    {#- After the table's own transaction: a kill in between makes the next build rebuild it. -#}
-    {%- do run_query(
-        'begin; ' ~ optimizely_e3.forget_version() ~ '; ' ~ optimizely_e3.new_version(inputs)
-        ~ '; commit'
-    ) -%}
-    {{- return(built) -}}
+    {%- set built = this.incorporate(type='table') -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- call statement('main') -%}
+        {{ optimizely_e3.drop_existing(existing) }}
+        {{ create_table_as(False, built, compiled_code) }}
+        {{ optimizely_e3.comments(built) }}
+        {{ optimizely_e3.forget_version() }};
+        {{ optimizely_e3.new_version(inputs.hash) }};
+    {%- endcall -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do adapter.commit() -%}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{- return({'relations': [built]}) -}}
 {% endmaterialization %}
 
 {% materialization table_if_changed, adapter='spark' %}
@@ -91,11 +93,14 @@
 {% endmacro %}
 
 {% macro inputs_of_table() %}
-    {#- A hash of all that this model is made of; another each time where that is not known. -#}
+    {#-
+        The hash of all that this model is made of, and whether the table was made of the same.
+        Another each time where that is not known.
+    -#}
     {%- set found = {'views': [], 'tables': [], 'contents': [], 'others': []} -%}
     {%- do optimizely_e3.collect_inputs(model.depends_on.nodes, found) -%}
     {%- if found.others -%}
-        {{- return(invocation_id) -}}
+        {{- return({'hash': invocation_id, 'is_recorded': false}) -}}
     {%- endif -%}
     {%- set parts = ["'" ~ local_md5(compiled_code) ~ "'"] -%}
     {%- if found.views -%}
@@ -119,8 +124,12 @@
             ~ ' as whole)'
         ) -%}
     {%- endfor -%}
-    {%- set hashed = "md5(concat_ws('|', " ~ parts | join(', ') ~ '))' -%}
-    {{- return(run_query('select ' ~ hashed).columns[0].values()[0]) -}}
+    {%- set row = run_query(
+        'select hash, exists (select 1 from ' ~ optimizely_e3.versions_table()
+        ~ " where model = '" ~ optimizely_e3.name_in_schema(model) ~ "' and inputs = hash)"
+        ~ " from (select md5(concat_ws('|', " ~ parts | join(', ') ~ ')) as hash) as hashed'
+    ).rows[0] -%}
+    {{- return({'hash': row[0], 'is_recorded': row[1]}) -}}
 {% endmacro %}
 
 {% macro collect_inputs(node_ids, found) %}
@@ -142,7 +151,7 @@
             {%- set name = optimizely_e3.name_in_schema(node) -%}
             {%- if node.resource_type == 'seed' -%}
                 {%- do found.contents.append(name) if name not in found.contents -%}
-            {%- elif node.config.materialized == 'view' -%}
+            {%- elif node.config.materialized in ('view', 'replaced_view') -%}
                 {%- if name not in found.views -%}
                     {%- do found.views.append(name) -%}
                     {%- do optimizely_e3.collect_inputs(node.depends_on.nodes, found) -%}

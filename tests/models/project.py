@@ -173,7 +173,7 @@ def _flags(target: str, root: Path) -> list[str]:
     profiles = ROOT / "tests" / "profiles"
     folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": root}
     flags = [f"--{name}={folder}" for name, folder in folders.items()]
-    return [*flags, f"--target={target}", "--quiet", "--log-level-file=none"]
+    return [*flags, f"--target={target}", "--log-level=none", "--log-level-file=none"]
 
 
 @cache
