@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WORKERS := 2
 
-.PHONY: demo test test-spark browser bench bench-spark simulation lint format docs screenshot clean
+.PHONY: demo test test-spark browser bench bench-spark simulation lint lint-python lint-sql format docs screenshot clean
 
 demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader demo demo-export
@@ -25,7 +25,9 @@ demo: $(VENV)/installed profiles.yml
 	@$(BIN)/report build --warehouse demo.duckdb --out demo-site
 	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report build"
 
-test: lint browser $(VENV)/installed-spark
+# Spark is unpacked, which takes one processor and the disk, while SQL is linted, which takes the other.
+test: lint-python browser
+	@$(MAKE) --no-print-directory --jobs=2 lint-sql $(VENV)/installed-spark
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-spark: $(VENV)/installed-spark
@@ -49,10 +51,14 @@ bench-spark: $(VENV)/installed-spark
 simulation: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.simulation --write
 
-lint: $(VENV)/installed-dev
+lint: lint-python lint-sql
+
+lint-python: $(VENV)/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
+
+lint-sql: $(VENV)/installed-dev
 	@$(BIN)/sqlfluff lint --processes $(WORKERS) models analyses tests/dialects tests/quality tests/spec
 
 format: $(VENV)/installed-dev

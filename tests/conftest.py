@@ -7,13 +7,16 @@ import pytest
 from tests.loader.faults import report
 from tests.loader.faults.report import pytest_terminal_summary
 
+SLOW = {"models", "test_small.py", "test_benchmarks.py"}
+"""Folders and files that take longest: one of them begun last would keep one worker waiting."""
+
 __all__ = ["pytest_addoption", "pytest_configure", "pytest_terminal_summary"]
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest files first: each is run by one worker, for its tests share what they build."""
-    items.sort(key=lambda item: "models" not in item.path.parts)
+    items.sort(key=lambda item: not SLOW & set(item.path.parts))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -55,43 +55,6 @@
     ) -}}
 {% endmacro %}
 
-{% macro note_version() %}
-    {#-
-        Of a model that is incremental by visitor, before its watermark is written: a new version,
-        unless no visitor was touched and no metric's declaration changed.
-    -#}
-    {%- if target.type == 'duckdb' -%}
-    {{ optimizely_e3.forget_version() }}
-    {%- if is_incremental() %}
-    and (
-        {{ optimizely_e3.watermark() }} < (
-            select max(load_id) from {{ source('optimizely_ledger', 'loads') }}
-        )
-        {%- if model.config.meta.by_metric %}
-        or exists (select 1 from ({{ optimizely_e3.changed_metrics() }}) as changed)
-        or exists (
-            select metric_name from {{ optimizely_e3.metrics_table() }}
-            where model = '{{ optimizely_e3.name_in_schema(model) }}'
-            except
-            select metric_name from {{ ref('int_metric_definitions') }}
-        )
-        {%- endif %}
-    )
-    {%- endif %};
-    insert into {{ optimizely_e3.versions_table() }}
-    select
-        '{{ optimizely_e3.name_in_schema(model) }}' as model,
-        '' as inputs,
-        '{{ invocation_id }}' as version
-    where
-        not exists (
-            select 1
-            from {{ optimizely_e3.versions_table() }}
-            where model = '{{ optimizely_e3.name_in_schema(model) }}'
-        )
-    {%- endif -%}
-{% endmacro %}
-
 {% macro inputs_of_table() %}
     {#-
         The hash of all that this model is made of, and whether the table was made of the same.
@@ -156,9 +119,7 @@
                     {%- do found.views.append(name) -%}
                     {%- do optimizely_e3.collect_inputs(node.depends_on.nodes, found) -%}
                 {%- endif -%}
-            {%- elif node.config.materialized == 'table_if_changed'
-                or node.config.incremental_strategy == 'by_visitor'
-            -%}
+            {%- elif node.config.materialized in ('table_if_changed', 'by_visitor') -%}
                 {%- do found.tables.append(name) if name not in found.tables -%}
             {%- else -%}
                 {%- do found.others.append(name) -%}

@@ -38,8 +38,7 @@
 {% endmacro %}
 
 {% macro note_metrics() %}
-    {%- if target.type == 'duckdb' and model.config.meta.by_metric -%}
-    {%- set this_name = optimizely_e3.name_in_schema(model) %}
+    {%- set this_name = optimizely_e3.name_in_schema(model) -%}
     delete from {{ optimizely_e3.metrics_table() }} where model = '{{ this_name }}';
     insert into {{ optimizely_e3.metrics_table() }}
     select
@@ -47,12 +46,11 @@
         metric_name,
         fingerprint
     from {{ ref('int_metric_definitions') }}
-    {%- endif -%}
 {% endmacro %}
 
 {% macro is_changed_metric(metric_name) %}
     {#- Whether a metric has to be computed for visitors that are not touched, too. -#}
-    {%- if is_incremental() -%}
+    {%- if optimizely_e3.is_incremental() -%}
     {{ metric_name }} in ({{ optimizely_e3.changed_metrics() }})
     {%- else -%}
     true

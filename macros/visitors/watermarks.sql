@@ -42,7 +42,6 @@
         A model has seen no more than the models it reads. Taking the ledger's newest load instead
         would lose visitors when a model is built alone, before the models it reads.
     -#}
-    {%- if target.type == 'duckdb' -%}
     {%- set seen = [] -%}
     {%- for name in optimizely_e3.visitor_models_read(model.depends_on.nodes) -%}
         {%- do seen.append(optimizely_e3.watermark(name)) -%}
@@ -58,7 +57,6 @@
         '{{ this_name }}' as model,
         {{ optimizely_e3.settings_fingerprint() }} as settings,
         least({{ seen | join(', ') }}) as load_id
-    {%- endif -%}
 {% endmacro %}
 
 {% macro visitor_models_read(node_ids) %}
@@ -70,7 +68,7 @@
     {%- if execute -%}
         {%- for node_id in node_ids if node_id in graph.nodes -%}
             {%- set node = graph.nodes[node_id] -%}
-            {%- if node.config.incremental_strategy == 'by_visitor' -%}
+            {%- if node.config.materialized == 'by_visitor' -%}
                 {%- do names.append(optimizely_e3.name_in_schema(node)) -%}
             {%- elif node.resource_type == 'model' -%}
                 {%- do names.extend(optimizely_e3.visitor_models_read(node.depends_on.nodes)) -%}

@@ -64,7 +64,7 @@ class Project:
         os.environ["OPTIMIZELY_E3_WAREHOUSE"] = str(self.warehouse)
         try:
             return dbtRunner(manifest=manifest).invoke(
-                [*arguments, *_flags(target, self.root), "--no-write-json"]
+                [*arguments, *_flags(target, self.root, _printed(arguments)), "--no-write-json"]
             )
         finally:
             # dbt would keep the file open, and locked, until this process ends.
@@ -167,19 +167,24 @@ def _nodes(result: dbtRunnerResult) -> list[Any]:
     return list(getattr(result.result, "results", []))
 
 
-def _flags(target: str, root: Path) -> list[str]:
+def _printed(arguments: Sequence[str]) -> str:
+    """What a command prints: rows that are asked for. It would else write lines that nobody sees."""
+    return "--quiet" if arguments[0] == "show" else "--log-level=none"
+
+
+def _flags(target: str, root: Path, printed: str) -> list[str]:
     work = root / "target" / "tests" / f"{os.getpid()}-{target}"
     work.mkdir(parents=True, exist_ok=True)
     profiles = ROOT / "tests" / "profiles"
     folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": root}
     flags = [f"--{name}={folder}" for name, folder in folders.items()]
-    return [*flags, f"--target={target}", "--log-level=none", "--log-level-file=none"]
+    return [*flags, f"--target={target}", printed, "--log-level-file=none"]
 
 
 @cache
 def parsed_project(target: str, name: str = "warehouse.duckdb", root: Path = ROOT) -> Any:
     """The parsed project; the warehouse's name is in it, for it names the database."""
     os.environ["OPTIMIZELY_E3_WAREHOUSE"] = name
-    result = dbtRunner().invoke(["parse", *_flags(target, root)])
+    result = dbtRunner().invoke(["parse", *_flags(target, root, "--quiet")])
     assert result.success, failures(result)
     return result.result

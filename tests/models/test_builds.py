@@ -44,7 +44,7 @@ PAIRS = ((0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0))
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "export"
-    write_export(folder, days=10, visitors=400, events=8_000)
+    write_export(folder, days=10, visitors=250, events=4_000)
     return folder
 
 
@@ -353,6 +353,22 @@ def test_a_model_has_seen_no_more_than_those_it_reads(
     project.build("--select", *built_first)
     project.build()
     assert_equals_twin(project, twin, f"after {built_first} alone")
+
+
+def test_a_table_with_other_columns_asks_for_a_full_refresh(
+    two_loads: tuple[Project, Twin],
+) -> None:
+    """Rows of untouched visitors stay as they are, and so would what they lack."""
+    project, _ = two_loads
+    project.execute("alter table fct_sessions rename decision_count to decisions")
+    before = project.query("from fct_sessions order by all")
+    select = ("run", "--select", "+fct_sessions")
+    result = project.dbt(*select)
+    assert "run `dbt build --full-refresh --select fct_sessions`" in failures(result)
+    assert with_status(result, "error") == {"fct_sessions"}
+    assert project.query("from fct_sessions order by all") == before
+    assert project.dbt("run", "--full-refresh", "--select", "fct_sessions").success
+    assert project.dbt(*select).success
 
 
 def test_a_policy_that_comes_back_is_computed_again(two_loads: tuple[Project, Twin]) -> None:

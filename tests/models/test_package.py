@@ -1,7 +1,6 @@
 """docs/extending.md, "In a dbt project of your own": a tiny project that installs this one."""
 
 import re
-import shutil
 import subprocess
 from datetime import date
 from pathlib import Path
@@ -157,14 +156,3 @@ def test_a_build_without_news_writes_no_row(built: tuple[Project, Any]) -> None:
     result = project.dbt("run", "--select=visitor_purchases fct_exposures", target=TARGET)
     assert result.success, failures(result)
     assert [project.query(count) for count in counts] == before
-
-
-def test_the_file_for_such_models_is_asked_for(built: tuple[Project, Any], tmp_path: Path) -> None:
-    """Whenever they are built: dbt alone would miss it at the second build."""
-    project, _ = built
-    root = tmp_path / "shop"
-    shutil.copytree(project.root, root, symlinks=True, ignore=shutil.ignore_patterns("target"))
-    (root / "macros" / "get_incremental_by_visitor_sql.sql").unlink()
-    without = Project(project.folder, root=root)
-    result = without.dbt("compile", "--select=visitor_purchases", target=TARGET)
-    assert 'section "In a dbt project of your own"' in failures(result)
