@@ -168,7 +168,7 @@ def _nodes(result: dbtRunnerResult) -> list[Any]:
 
 
 def _printed(arguments: Sequence[str]) -> str:
-    """What a command prints: rows that are asked for. It would else write lines that nobody sees."""
+    """How a command prints: rows that are asked for, else nothing, for nobody reads it."""
     return "--quiet" if arguments[0] == "show" else "--log-level=none"
 
 
