@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -60,6 +61,9 @@ TWINS = {
     "experiment_results": "results",
 }
 """The mart, and the twin's name for it."""
+
+PLAIN = {str, int, float, bool, date, datetime, type(None)}
+"""Types of nearly all values, which read the same in every way."""
 
 INEXACT = ("funnel_report", "int_daily_summary", "int_novelty_summary")
 """Tables whose last digits depend on how they are computed: percentiles between two values, and
@@ -140,6 +144,8 @@ def assert_rows_equal(
 
 def _frozen(value: Any) -> Any:
     """The value so that it can be counted, the same whichever way it was read."""
+    if type(value) in PLAIN:
+        return value
     if isinstance(value, dict):
         return tuple(sorted((name, _frozen(inner)) for name, inner in value.items()))
     if isinstance(value, list):
