@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -83,13 +84,19 @@ def pull(
     if wait_seconds is not None and asked.until is None:
         asked = replace(asked, until=today_utc() - timedelta(days=1))
     treatments = privacy.asked_for(drop_column or [], hash_column or [])
-    with open_place(warehouse, lake, writes=False) as place:
-        privacy.settle(place.database, treatments)  # before the source is asked anything
-    export = source.open()
-    for name in export.unknown_types:
-        errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
     names = type_names(types)
+
+    @cache  # an export that could not be opened is not kept: --wait tries again
+    def open_export() -> Export:
+        with open_place(warehouse, lake, writes=False) as place:
+            privacy.settle(place.database, treatments)  # before the source is asked anything
+        export = source.open()
+        for name in export.unknown_types:
+            errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
+        return export
+
     if dry_run:
+        export = open_export()
         with open_place(warehouse, lake, writes=False) as place:
             plan = plan_pull(export, place.database, names, asked, selection=chosen, force=force)
         result = PullResult(plan)
@@ -98,6 +105,7 @@ def pull(
             task = bar.add_task("landing days", total=None)
 
             def pull_once() -> PullResult:
+                export = open_export()
                 with open_place(warehouse, lake, writes=True) as place:
                     result = run_pull(
                         export,
@@ -117,7 +125,7 @@ def pull(
 
             result = pull_once() if wait_seconds is None else wait_and_pull(pull_once, wait_seconds)
     if as_json:
-        print_json(_as_json(result, export, dry_run))
+        print_json(_as_json(result, open_export(), dry_run))
     else:
         print(_dry_run_text(result.plan) if dry_run else _line(result))
     _print_problems(result)

@@ -11,7 +11,9 @@ import pytest
 
 import loader.waiting
 from loader.errors import ExitCode, LoaderError
+from loader.export.layout import open_export
 from loader.plan import Plan, plan_pull
+from loader.privacy import settle
 from loader.timespan import parse_duration, today_utc
 from tests.loader.command import Command
 from tests.loader.exports import (
@@ -124,6 +126,36 @@ def test_trouble_that_passes_is_waited_out(
     assert done.returncode == ExitCode.DONE
     assert done.stdout.startswith("landed 2 days")
     assert "the network is away: try again; trying again in a while" in done.stderr
+
+
+def test_trouble_at_the_start_is_waited_out(
+    loader: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_state(tmp_path / "export", day_of_both(YESTERDAY))
+    (root / "type=odd").mkdir()
+    troubles = {
+        "open_export": LoaderError("the network is away: try again", ExitCode.TRANSIENT),
+        "settle": LoaderError("the warehouse is in use: close it", ExitCode.DATABASE_IN_USE),
+    }
+
+    def troubled(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        def tried(*arguments: Any) -> Any:
+            if trouble := troubles.pop(name, None):
+                raise trouble
+            return act(*arguments)
+
+        return tried
+
+    monkeypatch.setattr("loader.cli.options.open_export", troubled("open_export", open_export))
+    monkeypatch.setattr("loader.privacy.settle", troubled("settle", settle))
+    done = loader("pull", "--source", root, "--wait", "1m")
+    assert done.returncode == ExitCode.DONE, done.stderr
+    assert done.stdout.startswith("landed 2 days")
+    assert done.stderr == (
+        "the warehouse is in use: close it; trying again in a while\n"
+        "the network is away: try again; trying again in a while\n"
+        "note: type=odd is not in the specification and is not landed\n"
+    )
 
 
 @pytest.mark.parametrize("code", [ExitCode.TRANSIENT, ExitCode.CREDENTIALS])
