@@ -20,6 +20,7 @@ from loader.export.cloud import CloudStore
 from loader.export.layout import Export, ExportDay, find_export
 from loader.export.opening import is_folder, open_store, server_url
 from loader.export.store import ObjectStore
+from loader.lake.storage import read_lake
 from loader.landing.footers import BadFile, read_footer
 from loader.landing.warehouse import open_warehouse
 from loader.spec import TABLES
@@ -67,15 +68,16 @@ class Check:
     exit_code: ExitCode = ExitCode.DONE
 
 
-def run_checks(source: str, access: Access, warehouse: Path) -> list[Check]:
+def run_checks(source: str, access: Access, warehouse: Path, lake: str | None) -> list[Check]:
     """Looks at everything that a pull needs and changes nothing.
 
     Args:
         source: As for `open_export`.
         access: How it is reached.
         warehouse: The DuckDB file; it need not exist.
+        lake: Address of a lake, looked at in place of the warehouse; empty or None for none.
     """
-    checker = _Checker(source, access, warehouse)
+    checker = _Checker(source, access, warehouse, lake)
     steps: list[tuple[str, Callable[[], _Finding], str | None]] = [
         ("token", checker.token, None),
         ("clock", checker.clock, None),
@@ -127,10 +129,11 @@ class _Probe(NamedTuple):
 class _Checker:
     """The checks; each leaves behind what later ones need, and raises LoaderError if it fails."""
 
-    def __init__(self, source: str, access: Access, warehouse: Path):
+    def __init__(self, source: str, access: Access, warehouse: Path, lake: str | None):
         self._source = source
         self._access = access
         self._warehouse = warehouse
+        self._lake = lake
         self._store: ObjectStore | None = None
         self._export: Export | None = None
         self._days: list[ExportDay] = []
@@ -243,6 +246,12 @@ class _Checker:
         return _Finding(f"{shown(file.key)}: {file.size:,} bytes, {footer.row_count:,} rows")
 
     def warehouse(self) -> _Finding:
+        if self._lake:
+            with read_lake(self._lake) as lake:
+                where = shown(lake.store.address)
+                if not lake.database.exists():
+                    return _Finding(f"the lake {where} will be made by the first pull")
+                return _Finding(f"the lake {where} can be read")
         where = shown(str(self._warehouse))
         if not self._warehouse.exists():
             folder = self._warehouse.parent

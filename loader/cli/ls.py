@@ -4,6 +4,7 @@ from loader.cli.options import (
     Events,
     Experiments,
     FirstDay,
+    Lake,
     Source,
     Types,
     Until,
@@ -16,6 +17,7 @@ from loader.cli.output import AsJson, new_table, number, print_json, print_table
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
 from loader.errors import shown
 from loader.listing import compare
+from loader.place import open_place
 from loader.status import DayState
 
 
@@ -23,6 +25,7 @@ from loader.status import DayState
 def ls(
     source: Source,
     warehouse: Warehouse = DEFAULT_WAREHOUSE,
+    lake: Lake = None,
     since: FirstDay = None,
     until: Until = None,
     types: Types = None,
@@ -40,7 +43,8 @@ def ls(
     export = source.open()
     for name in export.unknown_types:
         errors.print(f"note: type={shown(name)} is not in the specification and is not listed")
-    listed = compare(export, warehouse, type_names(types), asked, wanted)
+    with open_place(warehouse, lake, writes=False) as place:
+        listed = compare(export, place.database, type_names(types), asked, wanted)
     if as_json:
         print_json(
             [

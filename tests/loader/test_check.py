@@ -308,6 +308,21 @@ def test_warehouses(
     assert there.read_bytes() == before
 
 
+def test_a_lake_in_place_of_the_warehouse(loader: Command, demo: Path, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    options = ("--source", demo, "--lake", lake, "--warehouse", tmp_path / "no/such/w.duckdb")
+    assert "lake/ will be made by the first pull" in Checked(loader, *options).message("warehouse")
+    assert not lake.exists()
+    loader("pull", "--source", demo, "--lake", lake)
+    checked = Checked(loader, *options)
+    assert checked.exit_code == ExitCode.DONE
+    assert checked.message("warehouse") == f"the lake {lake}/ can be read"
+    commit = max((lake / "commits").iterdir())
+    commit.write_text("[]")
+    checked = Checked(loader, *options)
+    checked.fails("warehouse", ExitCode.BAD_INPUT, "is no commit of a lake", "nobody needs it")
+
+
 def test_a_warehouse_in_use_is_not_waited_for(loader: Command, demo: Path, tmp_path: Path) -> None:
     there = tmp_path / "w.duckdb"
     duckdb.connect(there).close()

@@ -333,6 +333,7 @@ class TestCommands:
         assert done.stdout.startswith("landed 6 days, 12 files, 24 rows")
         assert loader.json("pull", "--source", export, *at)["days"] == 0
         assert {item["state"] for item in loader.json("status", *at)} == {"landed"}
+        assert {item["state"] for item in loader.json("ls", "--source", export, *at)} == {"landed"}
         assert len(loader.json("history", *at)) == 6
         assert loader.json("verify", "--source", export, *at)["differences"] == []
         told = loader("forget", *at, "--visitor-id", VISITOR).stdout
