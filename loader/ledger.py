@@ -171,11 +171,11 @@ def exists(connection: duckdb.DuckDBPyConnection) -> bool:
     return has_table(connection, "days")
 
 
-def has_table(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether the ledger has this table: a warehouse may be older than it."""
+def has_table(connection: duckdb.DuckDBPyConnection, table: str, schema: str = SCHEMA) -> bool:
+    """Whether the ledger, or another schema, has this table: a warehouse may be older than it."""
     found = connection.execute(
         "select count(*) from duckdb_tables() where schema_name = ? and table_name = ?",
-        [SCHEMA, table],
+        [schema, table],
     ).fetchone()
     return found is not None and found[0] > 0
 

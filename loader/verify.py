@@ -103,8 +103,6 @@ def _check_tables(
 ) -> Iterator[Difference]:
     """Rows of each landed file, against the ledger."""
     table = spec.TABLES[export_type]
-    if not _has_table(connection, table.qualified_name):
-        return
     connection.execute(
         """
         create or replace temp table in_table (
@@ -112,7 +110,7 @@ def _check_tables(
         )
         """
     )
-    for export_date, rows in storage.rows(connection, table):
+    for export_date, rows in _rows(connection, storage, table):
         if export_date is None or export_date in window:
             connection.execute(
                 f"""
@@ -227,7 +225,7 @@ def _check_erasures(
         yield Difference("erasure", None, None, f"{message}: run `loader forget` again")
     for table in spec.TABLES.values():
         found: set[str] = set()
-        for _, rows in storage.rows(connection, table):
+        for _, rows in _rows(connection, storage, table):
             visitors = connection.execute(
                 f"""
                 select visitor_id from (select distinct visitor_id from {rows})
@@ -353,13 +351,12 @@ def _footer_rows(export: Export, file: ExportFile, unit: Unit, spool: Path) -> i
         path.unlink(missing_ok=True)
 
 
-def _has_table(connection: duckdb.DuckDBPyConnection, qualified_name: str) -> bool:
-    schema, name = qualified_name.split(".")
-    return bool(
-        connection.execute(
-            "select 1 from duckdb_tables() where schema_name = ? and table_name = ?", [schema, name]
-        ).fetchall()
-    )
+def _rows(
+    connection: duckdb.DuckDBPyConnection, storage: Storage, table: spec.Table
+) -> Iterator[tuple[date | None, str]]:
+    """As `Storage.rows`; nothing where somebody dropped the table."""
+    if ledger.has_table(connection, table.name, spec.RAW_SCHEMA):
+        yield from storage.rows(connection, table)
 
 
 def _of_day(check: str, unit: Unit, message: str, remedy: str) -> Difference:

@@ -44,6 +44,7 @@ DAMAGES = {
     "the day's files": "update optimizely_ledger.days set file_count = 5 where load_id = 3",
     "the day's bytes": "update optimizely_ledger.days set byte_count = 5 where load_id = 3",
     "a day twice": "insert into optimizely_ledger.days from optimizely_ledger.days limit 1",
+    "a table is gone": "drop table optimizely_raw.conversions",
     "a day gone": "delete from optimizely_ledger.days where load_id = 3",
     "a load gone": "delete from optimizely_ledger.loads where load_id = 3",
     "a file entry gone": f"""
@@ -113,6 +114,15 @@ def test_damage_is_found_and_the_remedy_mends_it(
         assert landed(*shlex.split(remedy[1]), "--source", export).returncode == ExitCode.DONE
     assert found(landed, "--source", export) == []
     assert staged(landed.folder / "warehouse.duckdb") == expected(few_days())
+
+
+def test_a_table_that_is_gone(landed: Command) -> None:
+    """Every file of it is reported, also where visitors were forgotten."""
+    landed("forget", "--visitor-id", "visitor of d0-0")
+    execute(landed, "drop table optimizely_raw.conversions")
+    lines = found(landed)
+    assert len(lines) == 6
+    assert all(": 0 rows, the ledger has " in line for line in lines)
 
 
 def test_only_the_days_asked_for(landed: Command) -> None:
