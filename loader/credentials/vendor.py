@@ -55,7 +55,8 @@ def _part(content: Any, name: str, kind: type) -> Any:
     found = content.get(name) if isinstance(content, dict) else None
     if not isinstance(found, kind) or not found:
         raise LoaderError(
-            f"the token API's answer has no {name}: try again later, or use --aws-profile",
+            f"the token API's answer has no {name}: try again later, or use credentials of "
+            "your own",
             ExitCode.TRANSIENT,
         )
     return found

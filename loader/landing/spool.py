@@ -21,16 +21,16 @@ def open_spool(warehouse: Path, name: str | None = None) -> Iterator[Path]:
     The lock on it is held by the operating system: it goes with the process, however that ends.
 
     Raises:
-        LoaderError: Another pull into the same warehouse is running, or nothing can be written
-            beside it.
+        LoaderError: Another command works on the same warehouse, or nothing can be written beside
+            it.
     """
     folder = spool_folder(warehouse)
-    with _open_lock(warehouse) as lock:
+    with _open_lock(warehouse, name) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LoaderError(
-                f"another pull into {name or shown(str(warehouse))} is running: wait for it to end",
+                f"another command works on {name or shown(str(warehouse))}: wait for it to end",
                 ExitCode.DATABASE_IN_USE,
             ) from None
         shutil.rmtree(folder, ignore_errors=True)
@@ -42,7 +42,7 @@ def open_spool(warehouse: Path, name: str | None = None) -> Iterator[Path]:
 
 
 def spool_folder(warehouse: Path) -> Path:
-    """Where the spool of a warehouse is; nothing is there but while a pull runs or was killed."""
+    """Where the spool of a warehouse is; there only while a command runs, or after a kill."""
     return warehouse.with_name(warehouse.name + ".spool")
 
 
@@ -64,15 +64,18 @@ def empty_spool(spool: Path, unit: Unit) -> None:
     shutil.rmtree(spool / day_folder_name(unit), ignore_errors=True)
 
 
-def _open_lock(warehouse: Path) -> TextIO:
+def _open_lock(warehouse: Path, name: str | None) -> TextIO:
+    path = warehouse.with_name(warehouse.name + ".lock")
     try:
         warehouse.parent.mkdir(parents=True, exist_ok=True)
-        return warehouse.with_name(warehouse.name + ".lock").open("a")
+        return path.open("a")
     except OSError as error:
+        place, remedy = f"beside the warehouse {shown(str(warehouse))}", "with --warehouse"
+        if name is not None:
+            place = f"{shown(str(path))}, the lock on {name}"
+            remedy = "with --lake, or set XDG_CACHE_HOME"
         raise LoaderError(
-            f"cannot write beside the warehouse {shown(str(warehouse))} ({error.strerror}): "
-            "give another place with --warehouse",
-            ExitCode.USAGE,
+            f"cannot write {place} ({error.strerror}): give another place {remedy}", ExitCode.USAGE
         ) from error
 
 

@@ -52,7 +52,7 @@ def open_warehouse(
         yield connection
     except duckdb.Error as error:
         if is_disk_full(error):
-            raise no_disk_space(path) from error
+            raise _no_disk_space(path) from error
         raise
     except RuntimeError as error:
         if str(error) == "Query interrupted":  # how DuckDB tells of Ctrl-C
@@ -138,11 +138,11 @@ def bring_up_to_date(path: Path) -> None:
             create_tables(connection)
 
 
-def no_disk_space(path: Path) -> LoaderError:
+def _no_disk_space(path: Path) -> LoaderError:
     """The error for a full disk."""
     return LoaderError(
-        f"no disk space left at {shown(str(path.parent))}; the days landed so far are kept: "
-        "free some space and run the pull again",
+        f"no disk space left at {shown(str(path.parent))}; what was done so far is kept: "
+        "free some space and run the command again",
         ExitCode.NO_DISK_SPACE,
     )
 

@@ -374,6 +374,7 @@ class TestTokensEnd:
         token_api.changed = changed
         with pytest.raises(LoaderError, match="the token API's answer has no ") as raised:
             opened(kind, vendor_export, gcs_export, token_api)
+        assert str(raised.value).endswith("try again later, or use credentials of your own")
         assert not any(secret in str(raised.value) for secret in token_api.secrets)
 
 

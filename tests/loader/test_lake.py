@@ -232,7 +232,7 @@ def test_one_writes_at_a_time(folder: Path, lake: Path, loader: Command) -> None
         done = loader("pull", "--source", folder, "--lake", lake)
         assert done.returncode == ExitCode.DATABASE_IN_USE
         assert done.stderr == (
-            f"error: another pull into the lake {lake}/ is running: wait for it to end\n"
+            f"error: another command works on the lake {lake}/: wait for it to end\n"
         )
         assert loader("status", "--lake", lake).returncode == ExitCode.DONE
 
@@ -349,6 +349,13 @@ class TestCommands:
         file.touch()
         message = loader.refused("pull", "--source", export, "--lake", file)
         assert message.endswith("which is a file: give a folder")
+
+    def test_one_that_cannot_be_written(self, loader: Command, export: Path) -> None:
+        (loader.folder / "file").touch()
+        lake = loader.folder / "file" / "lake"
+        message = loader.refused("pull", "--source", export, "--lake", lake)
+        assert f"cannot write {lake}/_work.lock, the lock on the lake {lake}/ (" in message
+        assert message.endswith("give another place with --lake, or set XDG_CACHE_HOME")
 
     def test_no_commit_and_a_newer_loaders(
         self, loader: Command, export: Path, tmp_path: Path

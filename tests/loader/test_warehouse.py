@@ -77,7 +77,7 @@ def test_a_full_disk_leaves_the_old_day(
     with nothing_changes(warehouse), pytest.raises(LoaderError) as refused:
         land_days(warehouse, [(rewritten, "changed")], "file:///here/")
     assert refused.value.exit_code == ExitCode.NO_DISK_SPACE
-    assert str(refused.value).endswith("free some space and run the pull again")
+    assert str(refused.value).endswith("free some space and run the command again")
 
 
 def test_too_little_memory_leaves_the_old_day(

@@ -24,7 +24,7 @@ def test_a_second_one_while_the_first_is_at_work(s3_trial: Trial, kind: str) -> 
     [other] = others
     assert other.returncode == ExitCode.DATABASE_IN_USE, other
     assert other.stdout == ""
-    assert "another pull" in other.stderr
+    assert "another command works on" in other.stderr
 
 
 def test_many_that_start_together(s3_trial: Trial) -> None:
