@@ -37,18 +37,13 @@ def open_store(source: str, access: Access) -> ObjectStore:
     """
     if ACCOUNT_ID.fullmatch(source):
         return _open_account(source, access)
-    scheme, separator, rest = source.partition("://")
-    if not separator:
-        return FolderStore(_folder(source))
+    if is_folder(source):
+        return FolderStore(folder_of(source))
+    scheme, _, rest = source.partition("://")
     if scheme == "s3":
         return _open_s3(rest, access)
     if scheme == "gs":
         return _open_gcs(rest, access)
-    if scheme == "file":
-        host, slash, path = rest.partition("/")
-        if host not in ("", "localhost"):
-            raise _unknown_source("a file:// address of another machine")
-        return FolderStore(_folder(unquote(slash + path) or "/"))
     raise _unknown_source(f"{shown(scheme)}://")  # the rest may hold a password
 
 
@@ -56,6 +51,20 @@ def is_folder(source: str) -> bool:
     """Whether `source` is a folder of this machine."""
     scheme, separator, _ = source.partition("://")
     return not ACCOUNT_ID.fullmatch(source) and (not separator or scheme == "file")
+
+
+def folder_of(source: str) -> Path:
+    """The folder that `source`, a path or a `file://` address, stands for; it need not exist.
+
+    Raises LoaderError (usage) for what no folder of this machine can be.
+    """
+    _, separator, rest = source.partition("://")
+    if not separator:
+        return _folder(source)
+    host, slash, path = rest.partition("/")
+    if host not in ("", "localhost"):
+        raise _unknown_source("a file:// address of another machine")
+    return _folder(unquote(slash + path) or "/")
 
 
 def server_url(source: str, access: Access) -> str:

@@ -12,7 +12,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from loader.errors import ExitCode, LoaderError, shown
 from loader.export.access import Access
 from loader.export.cloud import CloudStore, explain
-from loader.export.opening import ACCOUNT_ID, is_folder, open_store
+from loader.export.opening import ACCOUNT_ID, folder_of, is_folder, open_store
 from loader.landing.durable import sync
 
 Asked = TypeVar("Asked")
@@ -69,7 +69,7 @@ def open_lake_store(url: str) -> LakeStore:
             ExitCode.USAGE,
         )
     if is_folder(url):
-        return FolderLake(Path(url.removeprefix("file://")).expanduser().absolute())
+        return FolderLake(folder_of(url).absolute())
     store = open_store(url, Access())
     assert isinstance(store, CloudStore)
     return CloudLake(store)

@@ -20,6 +20,7 @@ from loader.export.layout import open_export
 from loader.lake import commits
 from loader.lake.forget import forget_in_lake
 from loader.lake.storage import LakeStorage, open_lake, read_lake
+from loader.lake.store import open_lake_store
 from loader.landing.warehouse import open_warehouse
 from loader.prune import prune
 from loader.verify import verify
@@ -349,6 +350,17 @@ class TestCommands:
         file.touch()
         message = loader.refused("pull", "--source", export, "--lake", file)
         assert message.endswith("which is a file: give a folder")
+
+    def test_a_folder_has_the_names_that_a_source_has(
+        self, loader: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(loader.folder))
+        place = loader.folder / "a lake"
+        for name in ("a lake", "~/a lake", f"file://{place}", f"file://localhost{place}"):
+            assert open_lake_store(name).address == f"{place}/"
+        assert open_lake_store(f"file://{loader.folder}/a%20lake").address == f"{place}/"
+        for name in ("file://elsewhere/lake", "~nosuch/lake", "a\0b"):
+            assert "unknown source" in loader.refused("status", "--lake", name)
 
     def test_one_that_cannot_be_written(self, loader: Command, export: Path) -> None:
         (loader.folder / "file").touch()
