@@ -1,4 +1,4 @@
-"""Ctrl-C while days are landed: the first finishes the day, a second stops at once."""
+"""Ctrl-C while days are landed: the first finishes what is being landed, a second stops at once."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ def finishing_first() -> Iterator[Callable[[], bool]]:
             os.write(2, INTERRUPTED_TEXT.encode() + b"\n")
             os._exit(ExitCode.INTERRUPTED)
         has_come.set()
-        log.info("finishing this day; Ctrl-C again stops at once")
+        log.info("finishing what is being landed; Ctrl-C again stops at once")
 
     before = signal.signal(signal.SIGINT, handle)
     try:

@@ -113,8 +113,8 @@ def run_plan(
 ) -> PullResult:
     """Lands what a plan says; the next days download while one is landed.
 
-    Each day is listed again before it is fetched. The first Ctrl-C ends the run after the day in
-    hand, a second one at once.
+    Each day is listed again before it is fetched. The first Ctrl-C ends the run after the days
+    that are being landed, a second one at once.
 
     Args:
         plan: From `plan_pull`, made while the spool was held: another pull may land in between.

@@ -1,1 +1,1 @@
-"""Makes the warehouse hold what the source holds, one day and one transaction at a time."""
+"""Makes the warehouse hold what the source holds, each day whole or not at all."""

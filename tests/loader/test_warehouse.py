@@ -1,4 +1,4 @@
-"""The DuckDB file and its one transaction a day: whatever fails in it, the old day stays."""
+"""The DuckDB file and the transaction that lands a day: whatever fails in it, the old day stays."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
