@@ -27,7 +27,7 @@ from loader.spec import TABLES
 from loader.timespan import today_utc
 
 CLOCK_LIMIT_SECONDS = 300
-"""Amazon refuses requests whose time is 15 minutes off."""
+"""Amazon refuses requests whose time is 15 minutes off; a clock that is 5 off goes on drifting."""
 
 LATE_DAYS = 2
 """A day is there by 13:00 UTC of the next one: the newest is not older than this."""
