@@ -97,7 +97,11 @@ class Source:
         ),
     ] = None
     region: Annotated[
-        str | None, typer.Option(help="Region of the bucket.", show_default="us-east-1")
+        str | None,
+        typer.Option(
+            help="Region of the bucket; by default AWS_REGION, the profile's, or us-east-1.",
+            show_default=False,
+        ),
     ] = None
     aws_profile: Annotated[
         str | None,
