@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code says; the README tells them to users."""
+    """What a command's exit code says; docs/operations.md tells them to users."""
 
     DONE = 0
     BUG = 1

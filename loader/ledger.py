@@ -24,7 +24,8 @@ NEW_COLUMNS = {
 }
 """Columns that a table got after its first version: an older warehouse gets them at its next load.
 
-They are NULL in older rows; read them through `current`, for a reader cannot add them.
+They are NULL in older rows; `is_complete`, once added, is true there. Read them through `current`,
+for a reader cannot add them.
 """
 
 _ADD_COLUMNS = "\n".join(
@@ -313,7 +314,7 @@ def record_load(
     common = now.keys() & files_before.keys()
     _delete_day(connection, landed.unit, "days", "files")
     record_quarantine(connection, landed.unit, bad_files, landed_at)
-    insert_load(
+    _insert_load(
         connection,
         Load(
             load_id=load_id,
@@ -347,7 +348,7 @@ def remove_day(
 ) -> None:
     """Notes in the open transaction that a landed day was pruned: nothing is left of it."""
     _delete_day(connection, landed.unit, "days", "files", "quarantined_files")
-    insert_load(
+    _insert_load(
         connection,
         Load(
             load_id=load_id,
@@ -404,7 +405,7 @@ def take_out_rows(
         f"update {SCHEMA}.days set row_count = ? where export_type = ? and export_date = ?",
         [row_count, *landed.unit],
     )
-    insert_load(
+    _insert_load(
         connection,
         Load(
             load_id=load_id,
@@ -425,7 +426,7 @@ def take_out_rows(
     )
 
 
-def insert_load(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+def _insert_load(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
     """Writes one row of `loads`."""
     names = [field.name for field in fields(Load)]
     connection.execute(

@@ -104,7 +104,7 @@ def plan_pull(
     def look(unit: Unit) -> ListedDay:
         known = landed.get(unit)
         asked = selection if widens or known is None else known.selection
-        wanted = selection_of(unit, known, asked)
+        wanted = _selection_of(unit, known, asked)
         return export.day(*unit, wanted).listed(quarantined.get(unit, ()))
 
     with ThreadPoolExecutor(LISTINGS_AT_ONCE) as listings:
@@ -129,7 +129,7 @@ def plan_pull(
     return plan
 
 
-def selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) -> Selection:
+def _selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) -> Selection:
     """What has to be listed of a day: what is asked for, and what is landed of it already."""
     export_type, _ = unit
     names = asked.names(export_type)

@@ -38,8 +38,8 @@ def open_gcs(bucket: str, folder: str, access: Access, lease: Lease[str] | str) 
     """A bucket's folder, `''` or with a final slash; no request is sent.
 
     Given a text in place of a lease of tokens, which says where they come from, obstore finds
-    Google's default credentials and renews them. Raises
-    LoaderError (usage) for a bad endpoint or file of credentials.
+    Google's default credentials and renews them. Raises LoaderError (usage) for a bad endpoint or
+    file of credentials.
     """
     endpoint_url = endpoint(access)
     options: dict[str, Any] = {"base_url": endpoint_url} if endpoint_url else {}

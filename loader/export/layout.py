@@ -25,6 +25,7 @@ __all__ = [
     "SourceChanged",
     "Unit",
     "contents_fingerprint",
+    "find_export",
     "open_export",
 ]
 

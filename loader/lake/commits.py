@@ -110,7 +110,7 @@ def load(version: Version, store: LakeStore, database: Path, folder: Path) -> No
         for table, place in version.folders.items():
             rows = parquet(store.local(file, folder) for file in store.files(place))
             connection.execute(
-                f"insert into {qualified(table)} by name "
+                f"insert into {_qualified(table)} by name "
                 f"select {with_times_exchanged(connection, rows)} from {rows}"
             )
 
@@ -148,7 +148,7 @@ def commit(
     for table in changed:
         folders[table] = f"{LEDGER}{table}/{number:020d}-{secrets.token_hex(4)}/"
         path = folder / f"{table}.parquet"
-        copy_rows(connection, qualified(table), path)
+        copy_rows(connection, _qualified(table), path)
         store.put(f"{folders[table]}{path.name}", path)
     version = Version(number, folders, hashes)
     lines = [
@@ -207,7 +207,7 @@ def with_times_exchanged(connection: duckdb.DuckDBPyConnection, rows: str) -> st
     )
 
 
-def qualified(table: str) -> str:
+def _qualified(table: str) -> str:
     """Schema and name in the database of a table of the ledger or of names."""
     schema = spec.RAW_SCHEMA if table in spec.NAME_TABLES else ledger.SCHEMA
     return f"{schema}.{table}"
@@ -234,7 +234,7 @@ def _tables() -> list[str]:
 def _hash_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """Two tables with the same rows, in whatever order, have the same."""
     row = connection.execute(
-        f"select count(*) || '-' || coalesce(sum(hash(whole)), 0) from {qualified(table)} as whole"
+        f"select count(*) || '-' || coalesce(sum(hash(whole)), 0) from {_qualified(table)} as whole"
     ).fetchone()
     assert row is not None
     return str(row[0])

@@ -59,7 +59,7 @@ class BadPage(Exception):
     """A page whose bytes are not those that were written, or whose header cannot be read."""
 
 
-class BadChecksum(BadPage):
+class _BadChecksum(BadPage):
     """A page whose checksum was read and differs."""
 
 
@@ -89,7 +89,7 @@ def check_pages(source: BinaryIO) -> int:
         for chunk in _chunks(content):
             try:
                 checked += _check_chunk(content, chunk)
-            except BadChecksum as error:
+            except _BadChecksum as error:
                 raise BadPage(_told(chunk.column)) from error
             except (BadPage, IndexError, RecursionError):
                 damaged.append(chunk.column)
@@ -163,7 +163,7 @@ def _check_chunk(content: mmap.mmap, chunk: Chunk) -> int:
         if _CRC_FIELD in fields:
             with memoryview(content) as view, view[header.position : position] as page:
                 if zlib.crc32(page) != _integer(fields, _CRC_FIELD) & 0xFFFFFFFF:
-                    raise BadChecksum
+                    raise _BadChecksum
             checked += 1
         values += _values_of(fields)
     if checked and values != chunk.values:
