@@ -19,7 +19,6 @@ from loader.timespan import parse_day
 class PruneResult:
     """What was deleted, or would be: days as they were, oldest first."""
 
-    first_kept: date
     days: list[ledger.LandedDay]
     seconds: float
 
@@ -64,7 +63,7 @@ def prune(
     """
     started = time.monotonic()
     if dry_run or not _old_days(warehouse, first_kept):
-        return PruneResult(first_kept, _old_days(warehouse, first_kept), 0.0)
+        return PruneResult(_old_days(warehouse, first_kept), 0.0)
     with open_spool(warehouse):
         days = _old_days(warehouse, first_kept)
         with open_warehouse(warehouse) as connection:
@@ -86,7 +85,7 @@ def prune(
                 on_pruned(day)
             connection.execute("checkpoint")
         storage.publish()
-    return PruneResult(first_kept, days, time.monotonic() - started)
+    return PruneResult(days, time.monotonic() - started)
 
 
 def _old_days(warehouse: Path, first_kept: date) -> list[ledger.LandedDay]:

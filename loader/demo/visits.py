@@ -58,8 +58,6 @@ class Visits:
     longest: Ints
     """How long the visit may take, in milliseconds."""
     is_kiosk: Flags
-    is_decided: Flags
-    """By visit and experiment: it sends a decision in this visit."""
     attribution: Ints
     """Code of the vendor's `experiments` on this visit's conversions (see `_attribution`)."""
     row_counts: Ints
@@ -114,7 +112,6 @@ def make_visits(
         start=start,
         longest=longest,
         is_kiosk=is_kiosk,
-        is_decided=is_decided,
         attribution=_attribution(random, visitors, visitor, is_decided),
         row_counts=_row_counts(random, visitors, visitor, is_first, is_decided, events),
     )

@@ -23,7 +23,6 @@ class StoredFile:
     """A file of the lake; its name is relative to the lake and has slashes."""
 
     name: str
-    size: int
     modified_at: datetime
     """With time zone."""
 
@@ -97,10 +96,9 @@ class FolderLake:
         found = []
         for path in sorted((self.folder / folder).rglob("*")):
             if path.is_file():
-                status = path.stat()
-                modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+                modified_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 name = path.relative_to(self.folder).as_posix()
-                found.append(StoredFile(name, status.st_size, modified_at))
+                found.append(StoredFile(name, modified_at))
         return found
 
     def put(self, name: str, path: Path) -> None:
@@ -167,9 +165,7 @@ class CloudLake:
         def listed() -> list[StoredFile]:
             pages = self._bucket.client.list(self._prefix + folder or None, chunk_size=1000)
             return [
-                StoredFile(
-                    found["path"].removeprefix(self._prefix), found["size"], found["last_modified"]
-                )
+                StoredFile(found["path"].removeprefix(self._prefix), found["last_modified"])
                 for page in pages
                 for found in page
             ]
