@@ -50,9 +50,9 @@ def get(path: str) -> Answer:
     )
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
+            with OPENER.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 content = json.loads(answer.read())
-                return Answer(content, _clock(answer.headers.get("Date")))
+                return Answer(content, clock(answer.headers.get("Date")))
         except urllib.error.HTTPError as error:
             with error:
                 if error.code not in RETRIED_STATUSES or attempt == ATTEMPTS:
@@ -78,7 +78,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_OPENER = urllib.request.build_opener(_NoRedirects)
+OPENER = urllib.request.build_opener(_NoRedirects)
+"""Gives the first answer, a redirect too."""
 
 
 def base_url() -> str:
@@ -144,7 +145,8 @@ def _pause(attempt: int, retry_after: str | None) -> float:
     return min(max(asked, 0.25 * (1 << attempt)), LONGEST_PAUSE_SECONDS)
 
 
-def _clock(date_header: str | None) -> float | None:
+def clock(date_header: str | None) -> float | None:
+    """The time that an answer's header `Date` says (seconds since 1970); None: not said."""
     try:
         return parsedate_to_datetime(date_header).timestamp() if date_header else None
     except ValueError:

@@ -7,7 +7,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -266,19 +265,11 @@ class _Checker:
             return _Finding(f"{where} can be written")
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The first answer is the one that names the region."""
-
-    def redirect_request(self, *_: object, **__: object) -> None:
-        return None
-
-
 def _probe(url: str) -> _Probe:
-    """What the server says to an unsigned HEAD, refused or not."""
+    """What the server says to an unsigned HEAD, refused or not; the first answer has the region."""
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - from server_url
-    opener = urllib.request.build_opener(_NoRedirects)
     try:
-        with opener.open(request, timeout=PROBE_SECONDS) as answer:
+        with api.OPENER.open(request, timeout=PROBE_SECONDS) as answer:
             headers = answer.headers
     except urllib.error.HTTPError as error:
         with error:
@@ -289,8 +280,4 @@ def _probe(url: str) -> _Probe:
             " endpoint, then try again",
             ExitCode.TRANSIENT,
         ) from error
-    try:
-        clock = parsedate_to_datetime(headers["Date"]).timestamp() if headers["Date"] else None
-    except ValueError:
-        clock = None
-    return _Probe(clock, headers["x-amz-bucket-region"])
+    return _Probe(api.clock(headers["Date"]), headers["x-amz-bucket-region"])

@@ -1,11 +1,10 @@
 """Erases visitors: from every table, from the database file, and from every later landing."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -16,7 +15,9 @@ from loader.export.layout import Unit
 from loader.landing import forgotten
 from loader.landing.rewrite import check_space, remove_overflow, remove_unfinished, rewrite
 from loader.landing.spool import open_spool, spool_folder
+from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import create_tables, open_warehouse
+from loader.timespan import now_utc
 
 _ASKED = "visitors_to_forget"
 
@@ -58,7 +59,7 @@ def forget(warehouse: Path, visitor_ids: list[str], *, dry_run: bool = False) ->
             database or the spool is in use, or there is no disk space.
     """
     started = time.monotonic()
-    forgotten_at = datetime.now(UTC).replace(tzinfo=None)
+    forgotten_at = now_utc()
     stored_ids = stored(warehouse, str(warehouse), visitor_ids)
     if dry_run:
         with (
@@ -86,8 +87,8 @@ def forget(warehouse: Path, visitor_ids: list[str], *, dry_run: bool = False) ->
         create_tables(connection)
         hashes = forgotten.remember(connection, stored_ids, forgotten_at)
         with asked(connection, stored_ids):
-            rows_by_day = _rows_by_day(connection)
-            load_ids = correct_ledger(connection, rows_by_day, forgotten_at, started)
+            found = rows_by_day(connection, IN_DATABASE)
+            load_ids = correct_ledger(connection, found, forgotten_at, started)
             rows = {table: delete(connection, table) for table in _visitor_tables(connection)}
         connection.commit()
         rewrite(connection, warehouse, lambda copy: note_erased(connection, f"{copy}."))
@@ -212,17 +213,20 @@ def correct_ledger(
     return load_ids
 
 
-def _rows_by_day(connection: duckdb.DuckDBPyConnection) -> dict[Unit, Counter[int]]:
+def rows_by_day(
+    connection: duckdb.DuckDBPyConnection, storage: Storage
+) -> dict[Unit, dict[int, int]]:
     """Count of the asked visitors' landed rows by day and file id, oldest day first."""
-    found: dict[Unit, Counter[int]] = {}
+    found: dict[Unit, dict[int, int]] = {}
     for export_type, table in spec.TABLES.items():
-        for export_date, file_id, count in connection.execute(
-            f"""
-            select _export_date, _file_id, count(*) from {table.qualified_name}
-            where {is_asked()} group by all
-            """
-        ).fetchall():
-            found.setdefault((export_type, export_date), Counter())[file_id] = count
+        for _, rows in storage.rows(connection, table):
+            for export_date, file_id, count in connection.execute(
+                f"""
+                select _export_date, _file_id, count(*) from {rows}
+                where {is_asked()} group by all
+                """
+            ).fetchall():
+                found.setdefault((export_type, export_date), {})[file_id] = count
     return dict(sorted(found.items(), key=lambda item: (item[0][1], item[0][0])))
 
 
@@ -237,5 +241,5 @@ def note_erased(connection: duckdb.DuckDBPyConnection, database: str = "") -> No
         update {database}{ledger.SCHEMA}.forgotten_visitors set erased_at = $1
         where erased_at is null
         """,
-        [datetime.now(UTC).replace(tzinfo=None)],
+        [now_utc()],
     )

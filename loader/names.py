@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field
-from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from loader import api, ledger, spec
 from loader.errors import ExitCode, LoaderError, shown
 from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import create_tables, open_warehouse
+from loader.timespan import now_utc
 
 PAGE_SIZE = 100
 REQUESTS_AT_ONCE = 8
@@ -142,7 +142,7 @@ def store_names(warehouse: Path, fetched: FetchedNames) -> None:
     Raises:
         LoaderError: The warehouse is in use, or the disk is full.
     """
-    fetched_at = datetime.now(UTC).replace(tzinfo=None)
+    fetched_at = now_utc()
     experiments = fetched.experiments.values()
     with open_warehouse(warehouse) as connection:
         connection.begin()

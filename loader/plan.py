@@ -129,6 +129,15 @@ def plan_pull(
     return plan
 
 
+def plan_whole(export: Export, warehouse: Path, export_types: list[str], window: Window) -> Plan:
+    """As `plan_pull`, of every day of the window, where only what is landed of a day is compared.
+
+    Only a pull limits itself to the newest days.
+    """
+    whole = Window(window.since or date.min, window.until)
+    return plan_pull(export, warehouse, export_types, whole, widens=False)
+
+
 def _selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) -> Selection:
     """What has to be listed of a day: what is asked for, and what is landed of it already."""
     export_type, _ = unit

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from loader import ledger, spec
@@ -12,7 +12,7 @@ from loader.landing.spool import open_spool
 from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import create_tables, open_warehouse
 from loader.plan import read_ledger
-from loader.timespan import parse_day
+from loader.timespan import now_utc, parse_day
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def prune(
                     day,
                     load_id=load_id,
                     seconds=time.monotonic() - begun,
-                    removed_at=datetime.now(UTC).replace(tzinfo=None),
+                    removed_at=now_utc(),
                 )
                 connection.commit()
                 on_pruned(day)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -20,6 +19,7 @@ from loader.landing.spool import open_spool
 from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import bring_up_to_date, create_tables, open_warehouse
 from loader.plan import Plan, Window, plan_pull
+from loader.timespan import now_utc
 
 
 @dataclass
@@ -221,9 +221,7 @@ class _Landing:
         with _transaction(self._warehouse) as connection:
             # If this is all that a first pull does, the settings hold too.
             privacy.record(connection, self._settled)
-            ledger.record_quarantine(
-                connection, day.unit, bad.bad_files, datetime.now(UTC).replace(tzinfo=None)
-            )
+            ledger.record_quarantine(connection, day.unit, bad.bad_files, now_utc())
         self._storage.publish()
 
 

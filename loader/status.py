@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from loader.export.layout import Export, Unit
-from loader.plan import Window, plan_pull, read_ledger, read_pruned
+from loader.plan import Window, plan_whole, read_ledger, read_pruned
 
 
 class DayState(StrEnum):
@@ -56,9 +56,7 @@ def read_status(
     }
     pruned = read_pruned(warehouse)
     if export is not None:
-        # A status looks at everything; only a pull limits itself to the newest days.
-        whole = Window(window.since or date.min, window.until)
-        plan = plan_pull(export, warehouse, export_types, whole, widens=False)
+        plan = plan_whole(export, warehouse, export_types, window)
         for planned in plan.to_land:
             if planned.day.unit in pruned:
                 state = DayState.PRUNED

@@ -15,6 +15,11 @@ def today_utc() -> date:
     return datetime.now(UTC).date()
 
 
+def now_utc() -> datetime:
+    """The time in UTC, without time zone, as the ledger keeps times."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
 def parse_day(text: str, option: str, today: date) -> date:
     """Returns the UTC date that `text` names.
 

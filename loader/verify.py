@@ -17,7 +17,7 @@ from loader.landing.footers import BadFile, read_footer
 from loader.landing.spool import file_id, open_spool
 from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import open_warehouse
-from loader.plan import Window, plan_pull, read_ledger, read_pruned
+from loader.plan import Window, plan_whole, read_ledger, read_pruned
 
 DOWNLOADS_AT_ONCE = 8
 """As many files are on the disk at most, while their footers are read."""
@@ -271,8 +271,7 @@ def _check_source(
     """What the source lists, and each landed file's footer."""
     pruned = read_pruned(warehouse)
     landed = read_ledger(warehouse)
-    whole = Window(window.since or date.min, window.until)
-    plan = plan_pull(export, warehouse, export_types, whole, widens=False)
+    plan = plan_whole(export, warehouse, export_types, window)
     for planned in plan.to_land:
         unit = planned.day.unit
         if planned.reason != "new":

@@ -1,16 +1,26 @@
 """Erases visitors from a lake: their days are written anew, and the old files deleted at once."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import duckdb
 
 from loader import ledger, spec
 from loader.export.layout import Unit
-from loader.forget import Receipt, asked, correct_ledger, delete, is_asked, note_erased, stored
+from loader.forget import (
+    Receipt,
+    asked,
+    correct_ledger,
+    delete,
+    is_asked,
+    note_erased,
+    rows_by_day,
+    stored,
+)
 from loader.lake.storage import LakeStorage
 from loader.landing import forgotten
 from loader.landing.warehouse import create_tables, open_warehouse
+from loader.timespan import now_utc
 
 
 def forget_in_lake(lake: LakeStorage, visitor_ids: list[str], *, dry_run: bool = False) -> Receipt:
@@ -31,7 +41,7 @@ def forget_in_lake(lake: LakeStorage, visitor_ids: list[str], *, dry_run: bool =
             cannot be written to.
     """
     started = time.monotonic()
-    forgotten_at = datetime.now(UTC).replace(tzinfo=None)
+    forgotten_at = now_utc()
     ids = stored(lake.database, lake.name(lake.database), visitor_ids)
     hashes: list[str] = []
     load_ids: list[int] = []
@@ -41,7 +51,7 @@ def forget_in_lake(lake: LakeStorage, visitor_ids: list[str], *, dry_run: bool =
         if not dry_run:
             hashes = forgotten.remember(connection, ids, forgotten_at)
         with asked(connection, ids):
-            found = _rows_by_day(connection, lake)
+            found = rows_by_day(connection, lake)
             rows = {table.qualified_name: 0 for table in spec.TABLES.values()}
             for (export_type, _), rows_of_file in found.items():
                 rows[spec.TABLES[export_type].qualified_name] += sum(rows_of_file.values())
@@ -70,21 +80,6 @@ def forget_in_lake(lake: LakeStorage, visitor_ids: list[str], *, dry_run: bool =
         spool_emptied=False,
         seconds=time.monotonic() - started,
     )
-
-
-def _rows_by_day(
-    connection: duckdb.DuckDBPyConnection, lake: LakeStorage
-) -> dict[Unit, dict[int, int]]:
-    """Count of the asked visitors' rows by day and file id, oldest day first."""
-    found: dict[Unit, dict[int, int]] = {}
-    for export_type, table in spec.TABLES.items():
-        for export_date, rows in lake.rows(connection, table):
-            counts = connection.execute(
-                f"select _file_id, count(*) from {rows} where {is_asked()} group by all"
-            ).fetchall()
-            if counts:
-                found[export_type, export_date] = dict(counts)
-    return dict(sorted(found.items(), key=lambda item: (item[0][1], item[0][0])))
 
 
 def _write_anew(connection: duckdb.DuckDBPyConnection, lake: LakeStorage, unit: Unit) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -16,6 +15,7 @@ from loader.landing.footers import BadFile, Footer, read_footer
 from loader.landing.spool import day_folder_name, file_id
 from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import CONFIG, create_tables, is_disk_full, open_warehouse
+from loader.timespan import now_utc
 
 
 class BadDay(Exception):
@@ -180,7 +180,7 @@ def _replace_days(
             ],
             bad_files=fetched.bad_files,
             seconds=seconds_a_row * fetched.row_count,
-            landed_at=datetime.now(UTC).replace(tzinfo=None),
+            landed_at=now_utc(),
         )
         for fetched, reason in days
     ]
