@@ -1,13 +1,14 @@
 """`loader auth`."""
 
 import shlex
+from functools import partial
 
 from loader.auth import read_settings
 from loader.cli.options import Source, with_source
 from loader.cli.output import AsJson, print_json
 
 
-@with_source
+@partial(with_source, without=["endpoint_url"])
 def auth(source: Source, as_json: AsJson = False) -> None:
     """Print temporary credentials, secrets too, for `eval "$(loader auth)"`."""
     settings = read_settings(source.source, source.access)

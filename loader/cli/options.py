@@ -1,7 +1,7 @@
 """Options that more than one command has."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import wraps
@@ -144,10 +144,15 @@ class Source:
         return open_export(self.address, self.access)
 
 
-def with_source(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of `Source`, and hands them to it as its parameter `source`."""
+def with_source(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """Gives a command the options of `Source`, and hands them to it as its parameter `source`.
+
+    Args:
+        command: The function of the command.
+        without: Fields of `Source` that mean nothing to it.
+    """
     own = inspect.signature(command, eval_str=True).parameters
-    names = [field.name for field in fields(Source)]
+    names = [field.name for field in fields(Source) if field.name not in without]
 
     @wraps(command)
     def run(**arguments: Any) -> None:
@@ -155,9 +160,7 @@ def with_source(command: Callable[..., None]) -> Callable[..., None]:
         command(source=Source(**given), **arguments)
 
     options = inspect.signature(Source, eval_str=True).parameters
-    parameters = [
-        option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options.values()
-    ]
+    parameters = [options[name].replace(kind=inspect.Parameter.KEYWORD_ONLY) for name in names]
     parameters += [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for name, parameter in own.items()

@@ -24,7 +24,7 @@ from loader.cli.options import (
 )
 from loader.cli.output import AsJson, print_json, print_notes, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
-from loader.errors import shown
+from loader.errors import ExitCode, LoaderError, shown
 from loader.export.layout import Export
 from loader.place import open_place
 from loader.plan import Plan, plan_pull
@@ -78,6 +78,8 @@ def pull(
     as_json: AsJson = False,
 ) -> None:
     """Land every ready day that is new or was rewritten."""
+    if dry_run and wait is not None:
+        raise LoaderError("--dry-run does not wait: leave out --wait", ExitCode.USAGE)
     asked = window(since, until)
     chosen = selection(experiments, events)
     wait_seconds = None if wait is None else parse_duration(wait, "--wait")

@@ -87,7 +87,7 @@ def write_export(
         events: Rows of both types together.
 
     Raises:
-        LoaderError: The folder holds another export, or an argument is out of range.
+        LoaderError: The folder holds another export, or there are too many days or events.
     """
     arguments = _Arguments(seed=seed, days=days, visitors=visitors, events=events)
     _check(arguments)
@@ -95,7 +95,7 @@ def write_export(
     note = _read_note(folder)
     if note.get("arguments") != vars(arguments) and _holds_anything(folder):
         raise LoaderError(
-            f"{shown(str(folder))} already holds another export; choose an empty folder",
+            f"{shown(str(folder))} already holds another export: choose an empty folder",
             ExitCode.USAGE,
         )
     if not note.get("is_complete"):
@@ -110,20 +110,14 @@ def write_export(
 
 
 def _check(arguments: _Arguments) -> None:
-    if arguments.seed < 0 or arguments.visitors < 1 or arguments.events < 0:
-        raise LoaderError(
-            "A demo needs at least one visitor, and neither its seed nor its events are negative; "
-            "choose larger numbers",
-            ExitCode.USAGE,
-        )
     if not 1 <= arguments.days <= MOST_DAYS:
         raise LoaderError(
-            f"A demo cannot have {arguments.days} days; choose 1 to {MOST_DAYS}", ExitCode.USAGE
+            f"a demo cannot have {arguments.days} days: choose 1 to {MOST_DAYS}", ExitCode.USAGE
         )
     most = arguments.visitors * arguments.days * MOST_EVENTS_PER_VISITOR_AND_DAY
     if arguments.events > most:
         raise LoaderError(
-            f"{arguments.visitors} visitors make at most {most} events in {arguments.days} days; "
+            f"{arguments.visitors} visitors make at most {most} events in {arguments.days} days: "
             "choose more visitors or fewer events",
             ExitCode.USAGE,
         )

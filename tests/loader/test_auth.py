@@ -93,6 +93,11 @@ def test_values_are_quoted_for_the_shell(
     assert not (loader.folder / "oops").exists()
 
 
+def test_an_endpoint_would_change_nothing(loader: Command) -> None:
+    line = loader.refused("auth", "--endpoint-url", "http://localhost")
+    assert line == "error: No such option: --endpoint-url: see loader --help"
+
+
 def test_an_own_bucket_at_google_has_nothing_to_print(token_api: TokenApi) -> None:
     with pytest.raises(LoaderError) as raised:
         read_settings("gs://my-copies/", Access())

@@ -172,16 +172,13 @@ def test_a_folder_with_another_export_is_refused(tmp_path: Path, note: str | Non
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"seed": -1},
         {"days": 0},
         {"days": 3651},
-        {"visitors": 0},
-        {"events": -1},
         {"visitors": 1, "days": 1, "events": 1001},
     ],
 )
 def test_impossible_arguments_are_refused(tmp_path: Path, arguments: dict[str, int]) -> None:
-    with pytest.raises(LoaderError, match="; choose ") as refusal:
+    with pytest.raises(LoaderError, match=r"^[a-z0-9].*: choose ") as refusal:
         write_export(tmp_path / "new", **arguments)
     assert refusal.value.exit_code is ExitCode.USAGE
     assert not (tmp_path / "new").exists()

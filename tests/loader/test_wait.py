@@ -107,6 +107,12 @@ def test_without_it_nothing_is_waited_for(loader: Command, tmp_path: Path) -> No
     assert (done.returncode, done.stderr) == (ExitCode.DONE, "")
 
 
+def test_a_dry_run_does_not_wait(loader: Command, tmp_path: Path) -> None:
+    root = write_state(tmp_path / "export", day_of_both(BEFORE))
+    line = loader.refused("pull", "--source", root, "--wait", "1m", "--dry-run")
+    assert line == "error: --dry-run does not wait: leave out --wait"
+
+
 def test_trouble_that_passes_is_waited_out(
     loader: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
