@@ -12,12 +12,8 @@ all_exposures as (
     select * from {{ ref('fct_exposures') }}
 ),
 
-decisions as (
-    select * from {{ ref('fct_decisions') }}
-),
-
-attributions as (
-    select * from {{ ref('int_vendor_attributions') }}
+sightings as (
+    select * from {{ ref('int_sightings') }}
 ),
 
 exposures as (
@@ -28,24 +24,6 @@ exposures as (
         and not is_holdback
         and {{ optimizely_e3.is_asked_for('experiment_id') }}
         and {{ optimizely_e3.is_asked_for('visitor_id') }}
-),
-
-sightings as (
-    select
-        experiment_id,
-        visitor_id,
-        variation_id,
-        is_holdback,
-        occurred_at
-    from decisions
-    union all
-    select
-        experiment_id,
-        visitor_id,
-        variation_id,
-        is_holdback,
-        occurred_at
-    from attributions
 ),
 
 other_variations as (

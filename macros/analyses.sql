@@ -43,7 +43,6 @@
         Select of one row per experiment × conversion that its results count, with the visitor's
         exposure. Law: docs/counting.md, section 5.
     -#}
-    {%- set attribution = optimizely_e3.counting_settings().attribution -%}
     select
         exposures.experiment_id,
         exposures.visitor_id,
@@ -67,7 +66,5 @@
             conversions.experiment_id = exposures.experiment_id
             and conversions.visitor_id = exposures.visitor_id
     where
-        not conversions.is_bot
-        and conversions.attribution_source in ('both', '{{ attribution }}')
-        and conversions.seconds_since_exposure >= 0
+        {{ optimizely_e3.is_counted('conversions') }}
 {%- endmacro %}

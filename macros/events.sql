@@ -54,6 +54,67 @@
     coalesce({{ event_name }}, {{ entity_id }})
 {%- endmacro %}
 
+{#
+    An `element` of a conversion's `experiments` speaks of an experiment if it names one. It attributes
+    the conversion to it unless the visitor was held back.
+#}
+{% macro names_experiment() %}
+    {{- "element.experiment_id <> ''" -}}
+{% endmacro %}
+
+{% macro is_held_back() %}
+    {{- 'coalesce(element.is_holdback, false)' -}}
+{% endmacro %}
+
+{% macro has_decision(exposures) %}
+    {#- Whether a decision was seen, and not the vendor's attribution alone. -#}
+    {{ exposures }}.exposure_source in ('decision', 'both')
+{%- endmacro %}
+
+{% macro is_counted(conversions) %}
+    {#- Whether a row of fct_attributed_conversions counts for its experiment. -#}
+    not {{ conversions }}.is_bot
+    and {{ conversions }}.attribution_source
+    in ('both', '{{ optimizely_e3.counting_settings().attribution }}')
+    and {{ conversions }}.seconds_since_exposure >= 0
+{%- endmacro %}
+
+{% macro bot_reason(events) %}
+    {#- Why an event is a bot's, the first that holds; beside `bot_user_agents` and `sessionized`. -#}
+    case
+        when {{ optimizely_e3.has_bot_attribute(events ~ '.attributes') }} then 'attribute'
+        when bot_user_agents.user_agent is not null then 'user_agent'
+        when sessionized.is_over_rate then 'rate'
+    end
+{%- endmacro %}
+
+{% macro event_id() %}
+    {#- An event without an id of its own is none other's duplicate. -#}
+    coalesce(
+        lower(nullif(uuid, '')),
+        'row-' || cast(_file_id as string) || '-' || cast(_file_row as string)
+    )
+{%- endmacro %}
+
+{% macro exported_events(columns) %}
+    {#-
+        Select of the rows to rebuild of both staging tables, with these columns only. `table_name` is
+        one of them where it is asked for: DuckDB keeps all columns of a common table that is read
+        twice.
+    -#}
+    {%- for table_name in ['decisions', 'conversions'] %}
+    {%- if not loop.first %}
+    union all
+    {%- endif %}
+    select
+        {%- for column in columns %}
+        {{ "'" ~ table_name ~ "' as table_name" if column == 'table_name' else column }}
+        {%- if not loop.last %},{% endif %}
+        {%- endfor %}
+    from ({{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__' ~ table_name)) }}) as exported
+    {%- endfor %}
+{%- endmacro %}
+
 {% macro attribution_ends_at(exposed_at) %}
     {#- The last instant at which a conversion is attributed to an exposure; NULL for no end. -#}
     {%- if var('attribution_window_hours') == 0 -%}

@@ -8,6 +8,30 @@
 {% macro spark__list_of(values) %}array({{ values | join(', ') }}){% endmacro %}
 
 {#
+    What macros below are made of, for each engine: the elements of a list that satisfy a condition,
+    and an expression over these; NULL for a NULL list. Both speak of the element as `element`.
+#}
+{% macro default__elements_where(list, condition) %}
+    list_filter({{ list }}, lambda element: {{ condition }})
+{%- endmacro %}
+
+{% macro spark__elements_where(list, condition) %}
+    filter({{ list }}, element -> {{ condition }})
+{%- endmacro %}
+
+{% macro default__values_where(list, expression, condition) %}
+    list_transform(
+        {{ optimizely_e3.default__elements_where(list, condition) }}, lambda element: {{ expression }}
+    )
+{%- endmacro %}
+
+{% macro spark__values_where(list, expression, condition) %}
+    transform(
+        {{ optimizely_e3.spark__elements_where(list, condition) }}, element -> {{ expression }}
+    )
+{%- endmacro %}
+
+{#
     Whether any element of a list satisfies a condition; NULL for a NULL list.
     `condition` speaks of the element as `element`.
 #}
@@ -16,7 +40,7 @@
 {% endmacro %}
 
 {% macro default__any_element(list, condition) %}
-    (len(list_filter({{ list }}, lambda element: {{ condition }})) > 0)
+    (len({{ optimizely_e3.default__elements_where(list, condition) }}) > 0)
 {%- endmacro %}
 
 {% macro spark__any_element(list, condition) %}
@@ -29,11 +53,11 @@
 {% endmacro %}
 
 {% macro default__count_elements(list, condition) %}
-    len(list_filter({{ list }}, lambda element: {{ condition }}))
+    len({{ optimizely_e3.default__elements_where(list, condition) }})
 {%- endmacro %}
 
 {% macro spark__count_elements(list, condition) %}
-    size(filter({{ list }}, element -> {{ condition }}))
+    size({{ optimizely_e3.spark__elements_where(list, condition) }})
 {%- endmacro %}
 
 {#
@@ -83,11 +107,11 @@
 {% endmacro %}
 
 {% macro default__greatest_element_up_to(list, limit) %}
-    list_max(list_filter({{ list }}, lambda element: element <= {{ limit }}))
+    list_max({{ optimizely_e3.default__elements_where(list, 'element <= ' ~ limit) }})
 {%- endmacro %}
 
 {% macro spark__greatest_element_up_to(list, limit) %}
-    array_max(filter({{ list }}, element -> element <= {{ limit }}))
+    array_max({{ optimizely_e3.spark__elements_where(list, 'element <= ' ~ limit) }})
 {%- endmacro %}
 
 {# In a select list: one row for each whole number from 1 to `last`. #}
@@ -128,11 +152,11 @@
 {% endmacro %}
 
 {% macro default__first_element(list, condition) %}
-    (list_filter({{ list }}, lambda element: {{ condition }}))[1]
+    ({{ optimizely_e3.default__elements_where(list, condition) }})[1]
 {%- endmacro %}
 
 {% macro spark__first_element(list, condition) %}
-    get(filter({{ list }}, element -> {{ condition }}), 0)
+    get({{ optimizely_e3.spark__elements_where(list, condition) }}, 0)
 {%- endmacro %}
 
 {# The sum of an expression over a list of numbers; the expression speaks of each as `element`. #}
@@ -159,15 +183,11 @@
 {% endmacro %}
 
 {% macro default__distinct_over(list, expression, condition) %}
-    list_distinct(list_transform(
-        list_filter({{ list }}, lambda element: {{ condition }}), lambda element: {{ expression }}
-    ))
+    list_distinct({{ optimizely_e3.default__values_where(list, expression, condition) }})
 {%- endmacro %}
 
 {% macro spark__distinct_over(list, expression, condition) %}
-    array_distinct(transform(
-        filter({{ list }}, element -> {{ condition }}), element -> {{ expression }}
-    ))
+    array_distinct({{ optimizely_e3.spark__values_where(list, expression, condition) }})
 {%- endmacro %}
 
 {#
@@ -179,13 +199,9 @@
 {% endmacro %}
 
 {% macro default__least_over(list, expression, condition) %}
-    list_min(list_transform(
-        list_filter({{ list }}, lambda element: {{ condition }}), lambda element: {{ expression }}
-    ))
+    list_min({{ optimizely_e3.default__values_where(list, expression, condition) }})
 {%- endmacro %}
 
 {% macro spark__least_over(list, expression, condition) %}
-    array_min(transform(
-        filter({{ list }}, element -> {{ condition }}), element -> {{ expression }}
-    ))
+    array_min({{ optimizely_e3.spark__values_where(list, expression, condition) }})
 {%- endmacro %}

@@ -123,3 +123,16 @@ looked_up as (
     from ({{ optimizely_e3.rows_to_rebuild(ref('fct_conversions')) }}) as conversions
     where visitor_id is not null and occurred_at is not null and not is_bot
 {%- endmacro %}
+
+{% macro attributed_events() %}
+    {#-
+        Select of the conversions × experiments that the vendor attributes; several elements may name
+        one experiment.
+    -#}
+    select distinct
+        visitor_id,
+        event_id,
+        experiment_id
+    from ({{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}) as attributions
+    where not is_holdback
+{%- endmacro %}

@@ -7,14 +7,14 @@
 {% materialization by_visitor, adapter='duckdb' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set built = this.incorporate(type='table') -%}
-    {%- if optimizely_e3.is_incremental() and not optimizely_e3.has_news() -%}
+    {%- if optimizely_e3.is_partial_build() and not optimizely_e3.has_news() -%}
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
         {{- return({'relations': [built]}) -}}
     {%- endif -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {%- call statement('main') -%}
-        {%- if optimizely_e3.is_incremental() -%}
+        {%- if optimizely_e3.is_partial_build() -%}
         {{ optimizely_e3.replace_visitors(built) }}
         {%- else -%}
         {{ optimizely_e3.drop_existing(existing) }}
@@ -34,7 +34,7 @@
     {{- return({'relations': [built]}) -}}
 {% endmaterialization %}
 
-{% macro is_incremental() %}
+{% macro is_partial_build() %}
     {#- Whether this build replaces some visitors of a table that stands. -#}
     {%- if not execute or model.config.materialized != 'by_visitor' or should_full_refresh() -%}
         {{- return(false) -}}

@@ -50,7 +50,7 @@
 
 {% macro is_changed_metric(metric_name) %}
     {#- Whether a metric has to be computed for visitors that are not touched, too. -#}
-    {%- if optimizely_e3.is_incremental() -%}
+    {%- if optimizely_e3.is_partial_build() -%}
     {{ metric_name }} in ({{ optimizely_e3.changed_metrics() }})
     {%- else -%}
     true

@@ -43,12 +43,12 @@
         come too where a declaration changed.
     -#}
     {%- set by_metric = model.config.get('meta', {}).get('by_metric') -%}
-    {%- set is_incremental = optimizely_e3.is_incremental() -%}
+    {%- set is_partial = optimizely_e3.is_partial_build() -%}
     {%- set of_everybody =
-        not is_incremental or (by_metric and optimizely_e3.is_any_metric_changed())
+        not is_partial or (by_metric and optimizely_e3.is_any_metric_changed())
     -%}
     {%- set is_touched =
-        'touched.visitor_id is not null' if is_incremental and of_everybody else 'true'
+        'touched.visitor_id is not null' if is_partial and of_everybody else 'true'
     %}
     select
         source_rows.*
@@ -62,7 +62,7 @@
         from ({{ optimizely_e3.touched_visitors() }}) as touched
         where touched.visitor_id is not distinct from source_rows.visitor_id
     )
-    {%- elif is_incremental %}
+    {%- elif is_partial %}
     left join ({{ optimizely_e3.touched_visitors() }}) as touched
         on source_rows.visitor_id = touched.visitor_id
     {%- endif %}

@@ -26,7 +26,7 @@ deciding_exposures as (
         visitor_id,
         exposed_at
     from exposures
-    where exposure_source in ('decision', 'both') and not is_holdback
+    where {{ optimizely_e3.has_decision('exposures') }} and not is_holdback
 ),
 
 final as (
@@ -56,7 +56,6 @@ final as (
         attributions.entity_id,
         attributions.event_name,
         attributions.revenue_cents,
-        attributions.value,
         attributions.is_bot,
         attributions.seconds_since_exposure,
         attributions.occurred_at

@@ -91,17 +91,15 @@ adjusted as (
         *,
         slope is not null as is_adjusted,
         mean - coalesce(
-            slope * (covariate_mean - baseline_covariate_mean)
-            * baseline_visitors / (visitors + baseline_visitors),
+            slope * covariate_difference * baseline_visitors / (visitors + baseline_visitors),
             0e0
         ) as adjusted_mean,
         case
             when slope is null then mean_variance
             else {{ optimizely_e3.adjusted_variance('') }}
         end as adjusted_variance,
-        baseline_mean - coalesce(
-            slope * (baseline_covariate_mean - covariate_mean)
-            * visitors / (visitors + baseline_visitors),
+        baseline_mean + coalesce(
+            slope * covariate_difference * visitors / (visitors + baseline_visitors),
             0e0
         ) as adjusted_baseline_mean,
         case

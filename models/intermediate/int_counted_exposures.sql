@@ -10,7 +10,7 @@ final as (
         visitor_id,
         variation_id,
         {%- if var('attribution') == 'derived' %}
-        exposure_source in ('decision', 'both') as is_attributable,
+        {{ optimizely_e3.has_decision('exposures') }} as is_attributable,
         {{ optimizely_e3.attribution_ends_at('exposed_at') }} as attributed_until,
         {%- else %}
         true as is_attributable,
@@ -24,7 +24,7 @@ final as (
             {%- if var('crossovers') == 'first' %}, 'crossover'{% endif %}
         )
         {%- if var('visitor_counting') == 'full_stack' %}
-        and exposure_source in ('decision', 'both')
+        and {{ optimizely_e3.has_decision('exposures') }}
         {%- endif %}
 )
 

@@ -11,11 +11,7 @@ with
 exposures as (
     {{ optimizely_e3.rows_to_rebuild(ref('int_counted_exposures')) }}
 ),
-{% if by_vendor %}
-attributions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}
-),
-{% endif %}
+
 -- What is counted is sorted and joined by numbers, which is far faster than by names.
 numbered_exposures as (
     select
@@ -57,12 +53,7 @@ matching_events as (
 ),
 {% if by_vendor %}
 attributed_events as (
-    select distinct
-        visitor_id,
-        event_id,
-        experiment_id
-    from attributions
-    where not is_holdback
+    {{ optimizely_e3.attributed_events() }}
 ),
 {% endif %}
 metric_parts as (

@@ -3,21 +3,10 @@
 with
 
 events as (
-    {%- for table_name in ['decisions', 'conversions'] %}
-    {%- if not loop.first %}
-    union all
-    {%- endif %}
-    select
-        '{{ table_name }}' as table_name,
-        visitor_id,
-        event_id,
-        occurred_at,
-        processed_at,
-        _export_date,
-        _file_id,
-        _file_row
-    from ({{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__' ~ table_name)) }}) as exported
-    {%- endfor %}
+    {{ optimizely_e3.exported_events([
+        'table_name', 'visitor_id', 'event_id', 'occurred_at', 'processed_at', '_export_date',
+        '_file_id', '_file_row',
+    ]) }}
 ),
 
 -- Duplicates are rare: finding them first and ranking only those is far cheaper than ranking every

@@ -20,9 +20,7 @@ countable as (
         {{ optimizely_e3.event_key('event_name', 'entity_id') }} as event_key
     from conversions
     where
-        not is_bot
-        and attribution_source in ('both', '{{ var("attribution") }}')
-        and seconds_since_exposure >= 0
+        {{ optimizely_e3.is_counted('conversions') }}
 ),
 
 days as (

@@ -10,17 +10,7 @@ with
 
 -- Only what sessions need: wide rows are never sorted.
 events as (
-    {%- for table_name in ['decisions', 'conversions'] %}
-    {%- if not loop.first %}
-    union all
-    {%- endif %}
-    select
-        visitor_id,
-        occurred_at,
-        _file_id,
-        _file_row
-    from ({{ optimizely_e3.rows_to_rebuild(ref('stg_optimizely__' ~ table_name)) }}) as exported
-    {%- endfor %}
+    {{ optimizely_e3.exported_events(['visitor_id', 'occurred_at', '_file_id', '_file_row']) }}
 ),
 
 surplus_copies as (

@@ -1,5 +1,3 @@
-{%- set window_hours = var('attribution_window_hours') %}
-
 with
 
 results as (
@@ -21,8 +19,8 @@ conversions as (
     from {{ ref('fct_conversions') }}
 ),
 
-vendor_attributions as (
-    select * from {{ ref('int_vendor_attributions') }}
+sightings as (
+    select * from {{ ref('int_sightings') }}
 ),
 
 agreements as (
@@ -79,14 +77,7 @@ arms as (
         experiment_id,
         visitor_id,
         variation_id
-    from decisions
-    where not is_holdback and occurred_at is not null
-    union all
-    select
-        experiment_id,
-        visitor_id,
-        variation_id
-    from vendor_attributions
+    from sightings
     where not is_holdback and occurred_at is not null
 ),
 
@@ -177,11 +168,10 @@ window_facts as (
             disputes.event_key = conversions.event_key
             and exposures.visitor_id = conversions.visitor_id
     where
-        {{ window_hours }} > 0
-        and exposures.exposure_source in ('decision', 'both')
+        {{ optimizely_e3.has_decision('exposures') }}
         and not exposures.is_holdback
         and conversions.occurred_at
-        > exposures.exposed_at + interval '{{ (window_hours * 3600) | int }}' second
+        > {{ optimizely_e3.attribution_ends_at('exposures.exposed_at') }}
     group by disputes.experiment_id, disputes.variation_id, disputes.event_key
 ),
 

@@ -52,7 +52,7 @@ final as (
         event_texts.any_of_count,
         metrics.window_microseconds,
         metrics.within_microseconds,
-        -- After this long an observation no longer changes; NULL for at once.
+        -- After this long an observation no longer changes; NULL where it can for ever.
         case
             when metrics.metric_type = 'retention'
                 then metrics.window_microseconds + coalesce(metrics.within_microseconds, 0)

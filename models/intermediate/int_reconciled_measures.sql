@@ -40,7 +40,7 @@ countable_exposures as (
         exposures.experiment_id,
         exposures.visitor_id,
         exposures.variation_id,
-        exposures.exposure_source in ('decision', 'both') as has_decision,
+        {{ optimizely_e3.has_decision('exposures') }} as has_decision,
         exposures.variation_count > 1 as is_crossover,
         exposures.is_bot
     from exposures

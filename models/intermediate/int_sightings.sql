@@ -10,18 +10,22 @@ attributions as (
 
 sightings as (
     select
+        visitor_id,
         campaign_id,
         experiment_id,
         variation_id,
+        is_holdback,
         true as is_decision,
         occurred_at
     from decisions
     where experiment_id is not null
     union all
     select
+        visitor_id,
         campaign_id,
         experiment_id,
         variation_id,
+        is_holdback,
         false as is_decision,
         occurred_at
     from attributions

@@ -10,33 +10,26 @@ elements as (
         visitor_id,
         session_key,
         {{ optimizely_e3.each_element('experiments') }} as element,
-        is_bot,
         bot_reason,
         occurred_at,
         processed_at
     from conversions
 ),
 
-attributions as (
+final as (
     select
         event_id,
         visitor_id,
         session_key,
         nullif(element.campaign_id, '') as campaign_id,
-        nullif(element.experiment_id, '') as experiment_id,
+        element.experiment_id,
         nullif(element.variation_id, '') as variation_id,
-        coalesce(element.is_holdback, false) as is_holdback,
-        is_bot,
+        {{ optimizely_e3.is_held_back() }} as is_holdback,
         bot_reason,
         occurred_at,
         processed_at
     from elements
-),
-
-final as (
-    select *
-    from attributions
-    where experiment_id is not null
+    where {{ optimizely_e3.names_experiment() }}
 )
 
 select * from final

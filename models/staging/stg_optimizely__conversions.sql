@@ -7,10 +7,7 @@ source as (
 renamed as (
     select
         -- ids
-        coalesce(
-            lower(nullif(uuid, '')),
-            'row-' || cast(_file_id as string) || '-' || cast(_file_row as string)
-        ) as event_id,
+        {{ optimizely_e3.event_id() }} as event_id,
         nullif(visitor_id, '') as visitor_id,
         nullif(session_id, '') as vendor_session_id,
         account_id,

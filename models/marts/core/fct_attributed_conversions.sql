@@ -1,7 +1,9 @@
 {{ optimizely_e3.visitor_config() }}
 
 {#- An element of `experiments` that attributes its conversion. -#}
-{%- set attributes = "element.experiment_id <> '' and not coalesce(element.is_holdback, false)" %}
+{%- set attributes =
+    optimizely_e3.names_experiment() ~ ' and not ' ~ optimizely_e3.is_held_back()
+%}
 {%- set attributes_here = attributes ~ ' and element.experiment_id = attributions.experiment_id' %}
 {%- set of_conversion = [
     'event_id', 'visitor_id', 'session_key', 'entity_id', 'event_name', 'event_type', 'experiments',
@@ -26,7 +28,7 @@ exposures as (
         visitor_id,
         variation_id,
         exposed_at,
-        exposure_source in ('decision', 'both') and not is_holdback as is_attributable,
+        {{ optimizely_e3.has_decision('rebuilt') }} and not is_holdback as is_attributable,
         {{ optimizely_e3.attribution_ends_at('exposed_at') }} as attributed_until
     from ({{ optimizely_e3.rows_to_rebuild(ref('fct_exposures')) }}) as rebuilt
 ),

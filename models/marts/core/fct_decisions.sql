@@ -19,11 +19,7 @@ flagged as (
     select
         decisions.*,
         sessionized.session_started_at,
-        case
-            when {{ optimizely_e3.has_bot_attribute('decisions.attributes') }} then 'attribute'
-            when bot_user_agents.user_agent is not null then 'user_agent'
-            when sessionized.is_over_rate then 'rate'
-        end as bot_reason
+        {{ optimizely_e3.bot_reason('decisions') }} as bot_reason
     from decisions
     inner join sessionized
         on

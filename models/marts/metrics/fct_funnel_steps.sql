@@ -8,11 +8,7 @@ with
 exposures as (
     {{ optimizely_e3.rows_to_rebuild(ref('int_counted_exposures')) }}
 ),
-{% if by_vendor %}
-attributions as (
-    {{ optimizely_e3.rows_to_rebuild(ref('int_vendor_attributions')) }}
-),
-{% endif %}
+
 metric_events as (
     select * from {{ ref('stg_registry__metric_events') }}
 ),
@@ -40,12 +36,7 @@ parts as (
 
 {% if by_vendor %}
 attributed_events as (
-    select distinct
-        visitor_id,
-        event_id,
-        experiment_id
-    from attributions
-    where not is_holdback
+    {{ optimizely_e3.attributed_events() }}
 ),
 {% endif %}
 {{ optimizely_e3.kinds_of_events(optimizely_e3.followed_conversions()) }},
