@@ -6,14 +6,8 @@ from loader.credentials.aws import AwsKeys, aws_lease
 from loader.credentials.lease import Grant
 from loader.errors import ExitCode, LoaderError
 from loader.export.access import Access
-from loader.export.opening import (
-    ACCOUNT_ID,
-    VENDOR_S3_BUCKET,
-    account_of,
-    granted_base,
-    is_vendors,
-    may_ask_api,
-)
+from loader.export.addresses import account_of, is_vendors, s3_address
+from loader.export.opening import ACCOUNT_ID, granted_base, may_ask_api
 
 Settings = dict[str, str | None]
 """Variables of an environment; None: to be unset, as it would belong to other credentials."""
@@ -40,7 +34,7 @@ def read_settings(source: str | None, access: Access) -> Settings:
         return _google(account)
     if not (is_for_api and may_ask_api(access)):
         lease, _ = aws_lease(access)
-        base = f"s3://{VENDOR_S3_BUCKET}/v1/account_id={source}/" if source == account else source
+        base = s3_address(source) if source == account else source
         return _aws(lease.grant(), base if base.startswith("s3://") else None)
     keys = vendor.s3_lease()
     try:

@@ -18,6 +18,7 @@ from obstore.store import GCSStore, S3Store
 
 from loader.credentials.lease import Lease
 from loader.errors import ExitCode, LoaderError, shown
+from loader.export.addresses import is_vendors
 from loader.export.store import CHUNK_BYTES, ExportFile, gone, replaced, save
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ REJECTED_CODES = {
 }
 """Answers, beside HTTP status 401, that other credentials may cure."""
 
+OWN_BUCKET_REMEDY = (
+    "allow listing and reading (for a lake also writing and deleting) to these credentials"
+)
+
 WRONG_REGION_CODES = {
     "PermanentRedirect",
     "AuthorizationHeaderMalformed",
@@ -71,8 +76,10 @@ class Cloud:
 
     name: str
     remedies: Mapping[str, str]
-    other_remedy: str
-    """For any other 401 or 403."""
+    vendor_remedy: str
+    """For any other 403, in the vendor's own bucket."""
+    login_remedy: str
+    """For any other 401."""
     read_remedy: str
     """For a file that can be listed and not read."""
 
@@ -265,15 +272,16 @@ def explain(error: Exception, address: str, cloud: Cloud, remedy: str | None) ->
         )
     if "Error performing token request" in text and status is not None and status < 500:
         return LoaderError(
-            f"{where}: the credentials cannot be renewed (HTTP {status}): {cloud.other_remedy}",
+            f"{where}: the credentials cannot be renewed (HTTP {status}): {cloud.login_remedy}",
             ExitCode.CREDENTIALS,
         )
     if code == "InvalidObjectState":
         return LoaderError(
             f"{where} is in an archive ({code}): restore it there first", ExitCode.BAD_INPUT
         )
-    if code in cloud.remedies or status in (401, 403):
-        what = cloud.remedies.get(code or "", cloud.other_remedy)
+    if code in cloud.remedies or code == "AccessDenied" or status in (401, 403):
+        denied = cloud.vendor_remedy if is_vendors(address) else OWN_BUCKET_REMEDY
+        what = cloud.remedies.get(code or "", cloud.login_remedy if status == 401 else denied)
         if remedy and (status == 401 or code in REJECTED_CODES):
             what = remedy
         return LoaderError(f"{where}: {cloud.name} says {reason}: {what}", ExitCode.CREDENTIALS)

@@ -12,6 +12,7 @@ from loader.credentials.lease import Lease
 from loader.errors import ExitCode, LoaderError
 from loader.export import cloud
 from loader.export.access import Access
+from loader.export.addresses import gcs_address
 from loader.export.cloud import Bucket, Cloud, CloudStore
 
 if TYPE_CHECKING:
@@ -22,12 +23,9 @@ ENDPOINT_VARIABLE = "GOOGLE_BASE_URL"
 
 GCS = Cloud(
     "Google Cloud Storage",
-    {
-        "AccessDenied": (
-            "check that the bucket is the account's own, gs://optimizely-e3-<id>/, and that these"
-            " credentials may list and read it"
-        ),
-    },
+    {},
+    f"check that the bucket is the account's own, {gcs_address('<id>')}, and that these"
+    " credentials may list and read it",
     "check the Google credentials: run `gcloud auth application-default login`, or set"
     " GOOGLE_APPLICATION_CREDENTIALS",
     "allow storage.objects.get to these credentials",

@@ -13,16 +13,14 @@ from loader.credentials.lease import Lease
 from loader.errors import ExitCode, LoaderError, shown
 from loader.export import gcs, s3
 from loader.export.access import Access
+from loader.export.addresses import S3_BUCKET, account_of, is_vendors, s3_folder
 from loader.export.cloud import bucket_and_folder
 from loader.export.folder import FolderStore
 from loader.export.gcs import open_gcs
 from loader.export.s3 import open_s3
 from loader.export.store import ObjectStore
 
-VENDOR_S3_BUCKET = "optimizely-events-data"
-VENDOR_GCS_BUCKET = re.compile(r"optimizely-e3-.*")
 ACCOUNT_ID = re.compile(r"[0-9]{1,20}")
-ACCOUNT_IN_ADDRESS = re.compile(r"(?:account_id=|^gs://optimizely-e3-)([0-9]+)(?=/|$)")
 
 
 def open_store(source: str, access: Access) -> ObjectStore:
@@ -80,7 +78,7 @@ def _open_account(account: str, access: Access) -> ObjectStore:
     """Google first: the vendor has announced the end of the export to S3."""
     if not may_ask_api(access):
         lease, region = aws_lease(access)
-        return open_s3(VENDOR_S3_BUCKET, f"v1/account_id={account}/", access, lease, region)
+        return open_s3(S3_BUCKET, s3_folder(account), access, lease, region)
     tokens = vendor.gcs_lease()
     try:
         base = granted_base(tokens, account, "gs")
@@ -88,15 +86,6 @@ def _open_account(account: str, access: Access) -> ObjectStore:
         keys = vendor.s3_lease()
         return open_s3(*bucket_and_folder(granted_base(keys, account, "s3"), "s3"), access, keys)
     return open_gcs(*bucket_and_folder(base, "gs"), access, tokens)
-
-
-def is_vendors(source: str) -> bool:
-    """Whether `source` is an address in one of the vendor's own buckets."""
-    scheme, _, rest = source.partition("://")
-    bucket = rest.partition("/")[0]
-    if scheme == "gs":
-        return bool(VENDOR_GCS_BUCKET.fullmatch(bucket))
-    return scheme == "s3" and bucket == VENDOR_S3_BUCKET
 
 
 def _open_s3(address: str, access: Access) -> ObjectStore:
@@ -143,12 +132,6 @@ def granted_base(lease: Lease[Any], account: str | None, scheme: str) -> str:
             ExitCode.USAGE,
         )
     return base.removeprefix(f"{scheme}://")
-
-
-def account_of(address: str) -> str | None:
-    """The number of the account whose export is at `address`, where it can be seen."""
-    found = ACCOUNT_IN_ADDRESS.search(address)
-    return found[1] if found else None
 
 
 def _folder(path: str) -> Path:

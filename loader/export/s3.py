@@ -12,18 +12,17 @@ from loader.credentials.lease import Lease
 from loader.errors import ExitCode, LoaderError
 from loader.export import cloud
 from loader.export.access import Access
+from loader.export.addresses import s3_address
 from loader.export.cloud import Bucket, Cloud, CloudStore
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
 
-ACCOUNT_PREFIX = "s3://optimizely-events-data/v1/account_id=<id>/"
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 S3 = Cloud(
     "S3",
     {
-        "AccessDenied": f"the prefix must be the account's own, {ACCOUNT_PREFIX}",
         "InvalidAccessKeyId": "no such access key; check AWS_ACCESS_KEY_ID or AWS_PROFILE",
         "SignatureDoesNotMatch": (
             "the secret does not belong to the access key; check AWS_SECRET_ACCESS_KEY or"
@@ -38,7 +37,8 @@ S3 = Cloud(
         ),
         "RequestTimeTooSkewed": "set this machine's clock",
     },
-    f"the prefix must be the account's own, {ACCOUNT_PREFIX}",
+    f"the prefix must be the account's own, {s3_address('<id>')}",
+    "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     "allow s3:GetObject to these credentials, and kms:Decrypt with the bucket's key",
 )
 

@@ -169,7 +169,7 @@ def test_another_account_s_prefix(loader: Command, filled: S3Export) -> None:
         "source",
         ExitCode.CREDENTIALS,
         "AccessDenied",
-        "the prefix must be the account's own, s3://optimizely-events-data/v1/account_id=<id>/",
+        "allow listing and reading (for a lake also writing and deleting) to these credentials",
     )
 
 

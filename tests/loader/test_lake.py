@@ -41,7 +41,7 @@ from tests.loader.exports import (
     staged,
 )
 from tests.loader.gcs_server import GcsServer
-from tests.loader.s3_server import S3Server
+from tests.loader.s3_server import S3Export, S3Server
 from tests.loader.test_forget import visitors_of, without
 from tests.models.histories import State, history, write_state
 
@@ -432,6 +432,20 @@ def test_in_s3(
     for name, value in keys.items():
         monkeypatch.setenv(name, value)
     in_cloud(f"s3://{bucket}/some/lake", export, monkeypatch, tmp_path)
+
+
+def test_a_bucket_that_denies_it(
+    s3_export: S3Export, gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3_export.endpoint_url)
+    bucket = gcs_server.export(bucket="own-bucket")
+    bucket.fail("LIST", 403, "AccessDenied", times=10)
+    monkeypatch.setenv("GOOGLE_BASE_URL", bucket.endpoint_url)
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", bucket.issue())
+    for url in (f"s3://{s3_export.bucket}/elsewhere", "gs://own-bucket/lake"):
+        with pytest.raises(LoaderError, match="AccessDenied: allow listing and reading ") as no:
+            open_lake_store(url).files("")
+        assert no.value.exit_code == ExitCode.CREDENTIALS
 
 
 def test_in_gcs(

@@ -129,8 +129,8 @@ def test_another_accounts_prefix_is_denied(s3_export: S3Export, warehouse: Path)
     assert done.returncode == ExitCode.CREDENTIALS
     assert done.stdout == b""
     assert done.stderr.decode() == (
-        f"error: {source}: S3 says AccessDenied: the prefix must be the account's own, "
-        "s3://optimizely-events-data/v1/account_id=<id>/\n"
+        f"error: {source}: S3 says AccessDenied: allow listing and reading "
+        "(for a lake also writing and deleting) to these credentials\n"
     )
     assert list(warehouse.parent.iterdir()) == []
 

@@ -243,10 +243,24 @@ class TestS3Errors:
             raised.value,
             ExitCode.CREDENTIALS,
             "AccessDenied",
-            "the account's own, s3://optimizely-events-data/v1/account_id=<id>/",
+            "allow listing and reading (for a lake also writing and deleting) to these credentials",
         )
         for secret in s3_export.credentials.values():
             assert secret not in str(raised.value)
+
+    def test_the_vendor_s_prefix_of_another_account(
+        self, vendor_export: S3Export, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in vendor_export.credentials.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(LoaderError) as raised:
+            open_s3_export(vendor_export, "s3://optimizely-events-data/v1/account_id=1/")
+        check_error(
+            raised.value,
+            ExitCode.CREDENTIALS,
+            "AccessDenied",
+            "the account's own, s3://optimizely-events-data/v1/account_id=<id>/",
+        )
 
     @pytest.mark.parametrize(
         ("variable", "value", "code", "remedy"),
@@ -277,8 +291,8 @@ class TestS3Errors:
         [
             (400, "ExpiredToken", ExitCode.CREDENTIALS, "get new ones"),
             (403, "RequestTimeTooSkewed", ExitCode.CREDENTIALS, "clock"),
-            (403, "AllAccessDisabled", ExitCode.CREDENTIALS, "the account's own"),
-            (401, "Unauthorized", ExitCode.CREDENTIALS, "the account's own"),
+            (403, "AllAccessDisabled", ExitCode.CREDENTIALS, "allow listing and reading"),
+            (401, "Unauthorized", ExitCode.CREDENTIALS, "or AWS_PROFILE"),
             (404, "NoSuchBucket", ExitCode.USAGE, "check its name"),
             (400, "AuthorizationHeaderMalformed", ExitCode.USAGE, "--region"),
             (301, "PermanentRedirect", ExitCode.USAGE, "--region"),
