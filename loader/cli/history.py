@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from loader.cli.options import FirstDay, Lake, Types, Until, type_names, window
-from loader.cli.output import AsJson, new_table, number, print_json, print_table
+from loader.cli.output import AsJson, named, new_table, number, print_json, print_table
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse
 from loader.errors import shown
 from loader.history import read_history
@@ -27,7 +27,7 @@ def history(
     with open_place(warehouse, lake, writes=False) as place:
         loads = read_history(place.database, type_names(types), asked, limit)
     if as_json:
-        print_json([vars(load) for load in loads])
+        print_json([named(load) for load in loads])
         return
     if not loads:
         print(f"no load of these days in {shown(place.name)}")

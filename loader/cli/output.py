@@ -17,6 +17,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard out
 
 TABLE_WIDTH = 100
 
+_JSON_NAMES = {
+    "export_type": "type",
+    "export_date": "date",
+    "file_count": "files",
+    "row_count": "rows",
+    "byte_count": "bytes",
+}
+
 
 def print_json(data: Any) -> None:
     """Prints data as JSON: dates as ISO text, whatever else JSON has not as its own text."""
@@ -25,6 +33,11 @@ def print_json(data: Any) -> None:
         return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
     print(json.dumps(data, default=plain, indent=2))
+
+
+def named(record: object) -> dict[str, Any]:
+    """The fields of a record by the names that every command's JSON has for them."""
+    return {_JSON_NAMES.get(name, name): value for name, value in vars(record).items()}
 
 
 def print_notes(storage: Storage) -> None:

@@ -1,7 +1,7 @@
 """`loader status`."""
 
 from loader.cli.options import FirstDay, Lake, Source, Types, Until, type_names, window, with_source
-from loader.cli.output import AsJson, new_table, number, print_json, print_table
+from loader.cli.output import AsJson, named, new_table, number, print_json, print_table
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse
 from loader.errors import shown
 from loader.place import open_place
@@ -24,7 +24,7 @@ def status(
     with open_place(warehouse, lake, writes=False) as place:
         days = read_status(place.database, type_names(types), asked, export)
     if as_json:
-        print_json([vars(day) for day in days])
+        print_json([named(day) for day in days])
         return
     if not days:
         without = "" if source.is_given else "; no --source was given"

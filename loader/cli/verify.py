@@ -3,7 +3,7 @@
 import typer
 
 from loader.cli.options import FirstDay, Lake, Source, Types, Until, type_names, window, with_source
-from loader.cli.output import AsJson, print_json, progress
+from loader.cli.output import AsJson, named, print_json, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
 from loader.place import open_place
 from loader.verify import Verification
@@ -40,7 +40,7 @@ def verify(
     if as_json:
         print_json(
             {
-                "differences": [vars(difference) for difference in found.differences],
+                "differences": [named(difference) for difference in found.differences],
                 "notes": found.notes,
                 "days": found.days,
                 "rows": found.rows,

@@ -134,7 +134,7 @@ def test_the_command_says_what_it_left_out(loader: Command, root: Path) -> None:
     assert done.returncode == ExitCode.BAD_INPUT
     assert done.stdout.startswith("landed 6 days")
     assert f"landed in part: events of {day(1)} has 1 bad files" in done.stderr
-    states = {(i["export_type"], i["export_date"]): i["state"] for i in loader.json("status")}
+    states = {(i["type"], i["date"]): i["state"] for i in loader.json("status")}
     assert states[("events", str(day(1)))] == "landed in part"
     done = loader("verify", "--source", root)
     assert done.returncode == ExitCode.DONE, done.stdout

@@ -219,7 +219,7 @@ class TestStatus:
         done = loader("status", "--source", root)
         told = loader.json("status", "--source", root)
 
-        states = {(item["export_type"], item["export_date"]): item["state"] for item in told}
+        states = {(item["type"], item["date"]): item["state"] for item in told}
         wanted = {
             ("decisions", day(0)): "landed",
             ("decisions", day(1)): "changed at the source",
@@ -237,13 +237,13 @@ class TestStatus:
         )
         for (name, at), word in wanted.items():
             assert re.search(rf"^{name} +{at} +{word}( |$)", done.stdout, re.MULTILINE)
-        counts = [item["row_count"] for item in told]
+        counts = [item["rows"] for item in told]
         assert counts == [4, 4, None, None, 4, 4, None, None]
 
     def test_without_a_source_the_ledger_speaks(self, loader: Command, export: Path) -> None:
         loader("pull", "--source", export, "--type", "events")
         told = loader.json("status")
-        assert {(item["export_type"], item["state"]) for item in told} == {
+        assert {(item["type"], item["state"]) for item in told} == {
             ("decisions", "missing"),
             ("events", "landed"),
         }
@@ -267,7 +267,7 @@ def test_demo_then_pull_then_status(loader: Command) -> None:
     told = loader.json("pull", "--source", "shop")
     assert (told["rows"], told["files"]) == (demo["events"], demo["files"])
     states = loader.json("status", "--source", "shop")
-    assert sum(item["row_count"] or 0 for item in states) == demo["events"]
+    assert sum(item["rows"] or 0 for item in states) == demo["events"]
     assert {item["state"] for item in states} == {"landed", "missing"}
     assert "error" not in loader("demo", "shop", "--days", "7", "--events", "500").stdout
 

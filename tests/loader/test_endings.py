@@ -565,7 +565,7 @@ class TestStandardOutput:
 def test_status_names_a_bad_day_until_it_is_mended(loader: Command, export: Path) -> None:
     def state() -> str:
         days = loader.json("status", "--source", export, "--type", "events")
-        [found] = [item["state"] for item in days if item["export_date"] == str(day(1))]
+        [found] = [item["state"] for item in days if item["date"] == str(day(1))]
         return str(found)
 
     bad = next(iter((export / f"type=events/date={day(1)}").rglob("*.parquet")))

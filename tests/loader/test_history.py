@@ -23,7 +23,7 @@ def test_files_and_rows_before_and_after(loader: Command, tmp_path: Path) -> Non
     loader("pull", "--source", source, *EVERY_DAY, "--type", "events", "--force")
 
     found = [
-        [load[name] for name in ("load_id", "export_type", "reason", "rows_before", "row_count")]
+        [load[name] for name in ("load_id", "type", "reason", "rows_before", "rows")]
         + [load[f"files_{name}"] for name in ("added", "removed", "replaced")]
         for load in loader.json("history")
     ]

@@ -160,7 +160,7 @@ class TestCommand:
         assert loader.json("prune", "--keep", str(day(1)))["rows"] == 8
         for source in ((), ("--source", export)):
             states = loader.json("status", "--type", "events", *source)
-            found = [(item["export_date"], item["state"]) for item in states]
+            found = [(item["date"], item["state"]) for item in states]
             wanted = [(str(day(n)), "landed" if n else "pruned") for n in range(3)]
             assert found == (wanted if source else wanted[1:])
         assert loader.json("verify", "--source", export)["differences"] == []

@@ -1,5 +1,6 @@
 """`loader verify`: whatever is changed by hand is found, and its remedy mends it."""
 
+import json
 import os
 import re
 import shlex
@@ -143,6 +144,12 @@ def test_the_source_against_the_ledger(landed: Command, export: Path, tmp_path: 
     done = landed("verify", "--source", export, "--json")
 
     assert done.returncode == ExitCode.DIFFERENCE
+    told = json.loads(done.stdout)["differences"]
+    assert {(item["type"], item["date"]) for item in told} == {
+        ("decisions", str(day(2))),
+        ("decisions", str(day(3))),
+        ("events", str(day(3))),
+    }
     lines = found(landed, "--source", export)
     pull = "run `loader pull --since {0} --until {0} --type {1}`"
     assert sorted(lines) == sorted(
