@@ -1,8 +1,8 @@
 """The baseline: the same files with the same casts into the same tables, and nothing else.
 
-`python -m benchmarks.bare_insert STATEMENTS DATABASE` runs what `write_statements` wrote: one
-`insert … select` for each type and kind of file, in one connection, then a checkpoint. No listing,
-no footers, no ledger, no lineage, no transaction a day. It imports only DuckDB.
+`python -m benchmarks.bare_insert STATEMENTS DATABASE` runs what `benchmarks.exports` has written
+beside the export: one `insert … select` for each type and kind of file, in one connection, then a
+checkpoint. No listing, no footers, no ledger, no lineage. It imports only DuckDB.
 """
 
 import json
@@ -13,20 +13,17 @@ from typing import Any
 import duckdb
 
 
-def run(statements: Path, database: Path) -> int:
-    """Fills a fresh database; gives the number of rows."""
+def run(statements: Path, database: Path) -> None:
+    """Fills a fresh database."""
     job: dict[str, Any] = json.loads(statements.read_text(encoding="utf-8"))
     with duckdb.connect(database, config=job["config"]) as connection:
         connection.execute("set TimeZone = 'UTC'")
         for statement in job["create"]:
             connection.execute(statement)
-        rows = 0
         for statement, files in job["inserts"]:
-            inserted = connection.execute(statement, [files]).fetchone()
-            rows += inserted[0] if inserted else 0
+            connection.execute(statement, [files])
         connection.execute("checkpoint")
-    return rows
 
 
 if __name__ == "__main__":
-    print(run(Path(sys.argv[1]), Path(sys.argv[2])))
+    run(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -9,9 +9,6 @@ from benchmarks.pulls import SINCE_EVER, pull_command
 from benchmarks.setting import Setting
 from benchmarks.whole_builds import BUILT, by_hand_file
 
-BOOKKEEPING = ("build_watermarks", "build_metrics")
-"""Tables of a few rows that every build writes."""
-
 ONE_MORE_METRIC = """
     insert into main.metrics by name
     select
@@ -73,7 +70,6 @@ def one_more_day(setting: Setting) -> Change:
         pull_command(warehouse.path, str(setting.sample.folder)),
         prepare=lambda: warehouse.restore("one day less"),
         check=check_pull,
-        environment={},
     )
     build = warehouse.dbt_job(
         "build after one more day",
@@ -102,7 +98,6 @@ def rewritten_day(setting: Setting) -> Change:
         pull_command(warehouse.path, str(setting.sample.folder), *only(date)),
         prepare=prepare_pull,
         check=check_pull,
-        environment={},
     )
     build = warehouse.dbt_job(
         "build after a day rewritten",
@@ -126,9 +121,7 @@ def no_news(setting: Setting) -> Change:
     def check(_: Measured) -> None:
         check_by_hand(warehouse.path, by_hand_file(setting))
         rewritten_tables[:] = sorted(
-            name
-            for name, blocks in warehouse.stored_tables().items()
-            if blocks != stored.get(name) and name not in BOOKKEEPING
+            name for name, blocks in warehouse.stored_tables().items() if blocks != stored.get(name)
         )
 
     build = warehouse.dbt_job("build without news", "run", prepare=prepare, check=check)

@@ -7,14 +7,13 @@ visitors, and exposures to some experiments. A slow machine is no error; another
 import argparse
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import duckdb
 
-from benchmarks.measure import BrokenBenchmark, Job, Measured, measure_in_turn, python
+from benchmarks.measure import BrokenBenchmark, Job, dbt_command, measure_in_turn, python
 from benchmarks.tables import Section, add_options, report, row
 
 ROOT = Path(__file__).parents[1]
@@ -38,14 +37,13 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[Section]:
     many = scratch / "warehouse.duckdb"
     _write_events(many, arguments.events, visitors=arguments.events // EVENTS_PER_VISITOR)
     compiled = _compile(many, scratch)
-    by_hand = _job("by hand, one experiment", BY_HAND, many, _nothing)
+    by_hand = Job("by hand, one experiment", _runs(BY_HAND, many))
     ours = [
-        _job(
+        Job(
             f"`{MODEL}`, {experiments} experiment{'s' if experiments > 1 else ''}",
-            compiled,
-            many,
-            lambda _: _compare(many),
-            partial(_keep_experiments, many, experiments),
+            _runs(compiled, many),
+            prepare=partial(_keep_experiments, many, experiments),
+            check=lambda _: _compare(many),
         )
         for experiments in (1, arguments.experiments)
     ]
@@ -81,7 +79,7 @@ def _one_visitor(events: int, compiled: Path, scratch: Path, repetitions: int) -
         folder.mkdir()
         warehouse = folder / "warehouse.duckdb"
         _write_events(warehouse, events, visitors=visitors)
-        jobs.append(_job(name, compiled, warehouse, _nothing))
+        jobs.append(Job(name, _runs(compiled, warehouse)))
     measured = measure_in_turn(jobs, repetitions)
     first, second = jobs
     return Section(
@@ -93,20 +91,8 @@ def _one_visitor(events: int, compiled: Path, scratch: Path, repetitions: int) -
     )
 
 
-def _job(
-    name: str,
-    statements: Path,
-    database: Path,
-    check: Callable[[Measured], None],
-    prepare: Callable[[], None] = lambda: None,
-) -> Job:
-    return Job(
-        name,
-        python("benchmarks.run_sql", statements, database),
-        prepare=prepare,
-        check=check,
-        environment={},
-    )
+def _runs(statements: Path, database: Path) -> list[str]:
+    return python("benchmarks.run_sql", statements, database)
 
 
 def _write_events(database: Path, events: int, *, visitors: int) -> None:
@@ -194,22 +180,21 @@ def _keep_experiments(database: Path, experiments: int) -> None:
 
 def _compile(database: Path, scratch: Path) -> Path:
     """The model's SQL, to be run on tables of its schema."""
-    target = scratch / "target"
-    dbt = Path(sys.executable).with_name("dbt")
+    work = scratch / "dbt"
     done = subprocess.run(
-        [
-            *(str(dbt), "--quiet", "compile", "--select", MODEL, "--full-refresh"),
-            *("--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "tests" / "profiles")),
-            *("--target", "incremental", "--target-path", str(target)),
-            *("--log-path", str(scratch), "--log-level-file", "none"),
-        ],
+        dbt_command(
+            *("compile", "--select", MODEL, "--full-refresh", "--target", "incremental"),
+            project=ROOT,
+            profiles=ROOT / "tests" / "profiles",
+            work=work,
+        ),
         env=os.environ | {"OPTIMIZELY_E3_WAREHOUSE": str(database)},
         capture_output=True,
         encoding="utf-8",
     )
     if done.returncode != 0:
         raise BrokenBenchmark(f"dbt compile: {done.stdout}{done.stderr}")
-    [found] = target.glob(f"compiled/*/models/**/{MODEL}.sql")
+    [found] = work.glob(f"compiled/*/models/**/{MODEL}.sql")
     statements = scratch / "funnel.sql"
     select = found.read_text(encoding="utf-8")
     statements.write_text(f"create or replace table {MODEL} as\n{select}", encoding="utf-8")
@@ -242,10 +227,6 @@ def _compare(database: Path) -> None:
             f"{MODEL} has {ours:,} rows of the first experiment, by hand there are {by_hand:,}; "
             f"{different:,} differ"
         )
-
-
-def _nothing(_: Measured) -> None:
-    """No other answer to compare with."""
 
 
 def _parse() -> argparse.Namespace:

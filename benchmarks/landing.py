@@ -108,7 +108,6 @@ def _nothing_new(
         job = Job(
             f"`loader pull` {name}",
             [*pull_command(warehouse, *source), *since],
-            prepare=lambda: None,
             check=check,
             environment=environment,
         )

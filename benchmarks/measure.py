@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -36,14 +36,32 @@ class Job:
 
     name: str
     command: list[str]
-    prepare: Callable[[], None]
-    check: Callable[[Measured], None]
-    environment: dict[str, str]
+    prepare: Callable[[], None] = lambda: None
+    check: Callable[[Measured], None] = lambda _: None
+    """By default nothing more than that the command did not fail."""
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 def python(module: str, *arguments: str | Path) -> list[str]:
     """The command that runs a module of this project."""
     return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def dbt_command(*arguments: str, project: Path, profiles: Path, work: Path) -> list[str]:
+    """The command that runs dbt.
+
+    Args:
+        arguments: What it is to do.
+        project: Folder of the project.
+        profiles: Folder of `profiles.yml`.
+        work: Folder for what dbt keeps.
+    """
+    dbt = Path(sys.executable).with_name("dbt")
+    return [
+        *(sys.executable, str(dbt), "--quiet", *arguments),
+        *("--project-dir", str(project), "--profiles-dir", str(profiles)),
+        *("--target-path", str(work), "--log-path", str(work), "--log-level-file", "none"),
+    ]
 
 
 def measure(job: Job) -> Measured:

@@ -49,7 +49,6 @@ def bare_insert_job(sample: Sample, scratch: Path) -> Job:
         python("benchmarks.bare_insert", sample.statements, database),
         prepare=lambda: database.unlink(missing_ok=True),
         check=check,
-        environment={},
     )
 
 

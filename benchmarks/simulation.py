@@ -23,7 +23,7 @@ from typing import Any
 import duckdb
 
 from benchmarks import simulated, theory
-from benchmarks.measure import BrokenBenchmark, Job, Measured, measure, python
+from benchmarks.measure import BrokenBenchmark, Job, Measured, dbt_command, measure, python
 from benchmarks.simulated import PLANTED_RATE, SIGNUP_RATE, Plan, Truth, write_simulation
 from benchmarks.tables import describe_machine, machine_text, write_between_markers
 
@@ -145,14 +145,16 @@ def _simulate(plan: Plan, scratch: Path) -> Simulated:
         "mixing_scale": _mixing_scale(plan),
         "sample_ratio_concentration": _concentration(plan),
     }
-    build = [
-        *(str(Path(sys.executable).with_name("dbt")), "--quiet", "build"),
-        *("--resource-type", "seed", "--resource-type", "model", "--vars", json.dumps(settings)),
-        *("--project-dir", str(project), "--profiles-dir", str(ROOT / "tests" / "profiles")),
-        *("--target", "incremental", "--log-path", str(scratch), "--log-level-file", "none"),
-    ]
-    pulled = measure(_job("loader pull", pull, warehouse))
-    built = measure(_job("dbt build", build, warehouse))
+    build = dbt_command(
+        *("build", "--resource-type", "seed", "--resource-type", "model"),
+        *("--vars", json.dumps(settings), "--target", "incremental"),
+        project=project,
+        profiles=ROOT / "tests" / "profiles",
+        work=scratch / "dbt",
+    )
+    pulled = measure(Job("loader pull", pull))
+    environment = {"OPTIMIZELY_E3_WAREHOUSE": str(warehouse)}
+    built = measure(Job("dbt build", build, environment=environment))
     simulation = Simulated(plan, truth, warehouse, pulled, built)
     _check_sums(simulation)
     _check_days(simulation)
@@ -172,16 +174,6 @@ def _copy_project(folder: Path) -> None:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(rows)
-
-
-def _job(name: str, command: list[str], warehouse: Path) -> Job:
-    return Job(
-        name,
-        command,
-        prepare=lambda: None,
-        check=lambda _: None,
-        environment={"OPTIMIZELY_E3_WAREHOUSE": str(warehouse)},
-    )
 
 
 def _mixing_scale(plan: Plan) -> float:

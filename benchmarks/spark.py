@@ -14,7 +14,7 @@ import duckdb
 import pyspark
 
 from benchmarks.exports import write_demo
-from benchmarks.measure import BrokenBenchmark, Job, Measured, measure, python
+from benchmarks.measure import BrokenBenchmark, Job, Measured, dbt_command, measure, python
 from benchmarks.tables import Row, Section, add_options, report
 from tests.spark.comparison import differences, spark_table
 from tests.spark.session import with_zone
@@ -63,25 +63,23 @@ def _size(folder: Path, events: int, days: int, memory: str) -> tuple[Section, l
     lake = folder / "lake"
     warehouse = folder / "warehouse.duckdb"
     source = ("--source", sample.folder, "--since", "2000-01-01")
-    lands = _measured(
-        "landing in a warehouse",
-        python("loader", "pull", *source, "--warehouse", folder / "landed.duckdb"),
+    pull = python("loader", "pull", *source)
+    lands = measure(
+        Job("landing in a warehouse", [*pull, "--warehouse", str(folder / "landed.duckdb")])
     )
-    fills = _measured("landing in a lake", python("loader", "pull", *source, "--lake", lake))
+    fills = measure(Job("landing in a lake", [*pull, "--lake", str(lake)]))
     environment = {
         "OPTIMIZELY_E3_LAKE": str(lake),
         "OPTIMIZELY_E3_WAREHOUSE": str(warehouse),
         "OPTIMIZELY_E3_SPARK_SCHEMA": "built",
     }
-    dbt = [
-        *BUILD,
-        *("--project-dir", str(ROOT), "--profiles-dir", str(ROOT / "tests" / "profiles")),
-        *("--target-path", str(folder / "dbt"), "--log-path", str(folder / "dbt"), "--quiet"),
-    ]
-    on_duckdb = _measured("models on DuckDB", [*_dbt(), *dbt], environment)
-    on_spark = _measured(
-        "models on Spark", [*_spark_submit(folder, memory), *dbt, "--target", "spark"], environment
+    dbt = dbt_command(
+        *BUILD, project=ROOT, profiles=ROOT / "tests" / "profiles", work=folder / "dbt"
     )
+    on_duckdb = measure(Job("models on DuckDB", dbt, environment=environment))
+    _, _, *options = dbt  # after Python, and the script that Spark runs another one for
+    build = [*_spark_submit(folder, memory), *options, "--target", "spark"]
+    on_spark = measure(Job("models on Spark", build, environment=environment))
     differing = [mart for mart in MARTS if mart not in NOT_STORED and _differ(folder, mart)]
     stored = sum(path.stat().st_size for path in lake.glob("*s/*/*/*.parquet"))
     title = (
@@ -108,14 +106,6 @@ def _row(name: str, measured: Measured, rows: int) -> Row:
         peak_bytes=measured.peak_bytes,
         target=f"{per_core:,.0f} events a CPU second",
     )
-
-
-def _measured(name: str, command: list[str], environment: dict[str, str] | None = None) -> Measured:
-    return measure(Job(name, command, lambda: None, lambda _: None, environment or {}))
-
-
-def _dbt() -> list[str]:
-    return [sys.executable, str(Path(sys.executable).with_name("dbt"))]
 
 
 def _spark_submit(folder: Path, memory: str) -> list[str]:

@@ -3,13 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 
-from benchmarks.measure import BrokenBenchmark, Job, Measured
+from benchmarks.measure import BrokenBenchmark, Job, Measured, dbt_command
 from benchmarks.pulls import pull_command
 
 ROOT = Path(__file__).parents[1]
@@ -85,19 +84,14 @@ class Warehouse:
         name: str,
         *arguments: str,
         prepare: Callable[[], None],
-        check: Callable[[Measured], None],
+        check: Callable[[Measured], None] = lambda _: None,
     ) -> Job:
         """One command of dbt."""
-        return Job(name, self._command(arguments), prepare, check, environment={})
+        return Job(name, self._command(arguments), prepare, check)
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
-        dbt = Path(sys.executable).with_name("dbt")
-        logs = self._folder / "dbt"
-        return [
-            *(sys.executable, str(dbt), "--quiet", *arguments),
-            *("--project-dir", str(ROOT), "--profiles-dir", str(self._folder)),
-            *("--target-path", str(logs), "--log-path", str(logs), "--log-level-file", "none"),
-        ]
+        work = self._folder / "dbt"
+        return dbt_command(*arguments, project=ROOT, profiles=self._folder, work=work)
 
     def _run(self, command: list[str]) -> None:
         done = subprocess.run(command, env=os.environ, capture_output=True, encoding="utf-8")

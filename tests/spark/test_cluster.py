@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measure import dbt_command
 from loader.demo import write_export
 from loader.landing.warehouse import open_warehouse
 from tests.models.project import ROOT, Project, fill_lake
@@ -102,13 +102,13 @@ def test_every_mart_is_the_same(thrift_port: int, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, str(lake))
         project.build()
-    dbt = str(Path(sys.executable).with_name("dbt"))
     done = subprocess.run(
-        [
-            *(dbt, "build", "--resource-type=seed", "--resource-type=model", "--target=thrift"),
-            *("--project-dir", ROOT, "--profiles-dir", ROOT / "tests" / "profiles"),
-            *("--target-path", tmp_path / "dbt", "--log-path", tmp_path / "dbt"),
-        ],
+        dbt_command(
+            *("build", "--resource-type=seed", "--resource-type=model", "--target=thrift"),
+            project=ROOT,
+            profiles=ROOT / "tests" / "profiles",
+            work=tmp_path / "dbt",
+        ),
         env=os.environ
         | {ENVIRONMENT: str(lake), "OPTIMIZELY_E3_SPARK_PORT": str(thrift_port)}
         | {"OPTIMIZELY_E3_SPARK_SCHEMA": "thrift"},
