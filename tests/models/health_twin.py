@@ -7,7 +7,7 @@ those of the standard library.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -543,8 +543,3 @@ def _p_text(p_value: float) -> str:
 
 def _days(count: int) -> str:
     return f"{count} day" if count == 1 else f"{count} days"
-
-
-def by_check(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
-    """Rows by experiment and check."""
-    return {(row["experiment_id"], row["check_name"]): row for row in rows}

@@ -6,11 +6,9 @@ nobody expects them. The visitors' events lie on a grid of very few instants and
 rules of docs/counting.md are decided by ties and by single milliseconds, which free random times
 would never hit.
 
-Everything is built from one `random.Random(seed)`, and the hypothesis strategy draws that seed
-only. A history holds some 3,000 rows in up to 7 states: drawn value by value it would be far above
-the size of example that hypothesis allows, and the drawing alone would take longer than the build
-under test. The price is that hypothesis cannot shrink a failure; use the seed it prints with fewer
-visitors or loads instead: `history(seed, visitors=5, loads=2)`.
+Everything is built from one `random.Random(seed)`, so a history is the same whenever it is asked
+for. One that fails can be looked at with fewer visitors or loads: `history(seed, visitors=5,
+loads=2)`.
 """
 
 import hashlib
@@ -25,7 +23,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import strategies as st
 
 from loader.spec import (
     ATTRIBUTES,
@@ -278,13 +275,6 @@ def side_by_side(seeds: Sequence[int], loads: int) -> list[State]:
             assert not state.keys() & part.keys()
             state.update(part)
     return states
-
-
-def histories(visitors: int = 200, loads: int = 6) -> st.SearchStrategy[History]:
-    """A strategy over `history`. It draws the seed and nothing else; the module says why."""
-    return st.integers(min_value=0, max_value=2**32 - 1).map(
-        lambda seed: history(seed, visitors, loads)
-    )
 
 
 def file_id(relative_key: str) -> int:

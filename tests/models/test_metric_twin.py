@@ -34,8 +34,6 @@ SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-MIDNIGHT = datetime(2024, 3, 2)
-"""The end of the export date of the examples' rows."""
 
 
 # --- examples

@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
 
 from .histories import (
     ABSURD_VALUES,
@@ -35,7 +34,6 @@ from .histories import (
     History,
     State,
     file_id,
-    histories,
     history,
     landed_rows,
     timestamp_shape,
@@ -1047,12 +1045,8 @@ def test_history_is_determined_by_its_seed() -> None:
     assert history(7, 20, 3).states != history(8, 20, 3).states
 
 
-@settings(max_examples=3, deadline=None)
-@given(histories(visitors=20, loads=2))
-def test_histories_strategy(drawn: History) -> None:
-    """The strategy gives a first state and one for each load."""
-    assert len(drawn.states) == 3
-    assert repr(drawn) == f"History(seed={drawn.seed}, visitors=20, loads=2)"
+def test_a_history_is_a_first_state_and_one_for_each_load() -> None:
+    assert len(history(7, visitors=20, loads=2).states) == 3
 
 
 def test_history_is_well_formed(each_history: History) -> None:
