@@ -1,20 +1,16 @@
 """`report show`: the marts' numbers, and nothing but them."""
 
-import io
 import os
 import re
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from unittest import mock
 
 import duckdb
 import pytest
 
-from report.__main__ import main
+from tests.report.command import Ended, run
 from tests.report.marts import Row, create_marts
 
 ROWS = [
@@ -81,30 +77,9 @@ def add(path: Path, *rows: Row) -> None:
             )
 
 
-@dataclass(frozen=True)
-class Shown:
-    """How the command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def show(*arguments: str | Path, encoding: str = "utf-8", columns: str = "80") -> Shown:
-    """Runs `report show` in this process: starting another takes longer than the command."""
-    stdout, stderr = io.TextIOWrapper(io.BytesIO(), encoding), io.StringIO()
-    with (
-        redirect_stdout(stdout),
-        redirect_stderr(stderr),
-        mock.patch.object(sys, "argv", ["report", "show", *map(str, arguments)]),
-        mock.patch.dict(os.environ, {"COLUMNS": columns}),
-        pytest.raises(SystemExit) as ended,
-    ):
-        main()
-    code = ended.value.code or 0
-    assert isinstance(code, int)
-    stdout.seek(0)
-    return Shown(code, stdout.read(), stderr.getvalue())
+def show(*arguments: str | Path, encoding: str = "utf-8", columns: str = "80") -> Ended:
+    """Runs `report show`."""
+    return run("show", *arguments, encoding=encoding, columns=columns)
 
 
 def refused(*arguments: str | Path) -> str:

@@ -15,6 +15,7 @@ from loader.errors import ExitCode, LoaderError
 from report import page, sql_panels
 from report.formatting import NOTHING
 from report.site import build_site, page_name
+from tests.report.command import run
 from tests.report.marts import MODELS, ROOT, Shape, create_marts, rows_of
 from tests.report.shapes import SHAPES
 
@@ -44,7 +45,7 @@ def test_a_list_and_a_page_of_each(warehouse: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_says_where_to_look(warehouse: Path, tmp_path: Path) -> None:
-    done = command("build", "--warehouse", warehouse, "--out", tmp_path / "site")
+    done = run("build", "--warehouse", warehouse, "--out", tmp_path / "site")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(f"open {tmp_path / 'site' / 'index.html'}\n")
 
@@ -164,7 +165,7 @@ def test_a_schema_that_is_not_there(warehouse: Path, tmp_path: Path, schema: str
 
 
 def test_a_folder_that_is_a_file(warehouse: Path) -> None:
-    done = command("build", "--warehouse", warehouse, "--out", warehouse)
+    done = run("build", "--warehouse", warehouse, "--out", warehouse)
     assert done.returncode == ExitCode.USAGE
     assert done.stderr.startswith("error: cannot use") and done.stderr.count("\n") == 1
 
@@ -326,15 +327,6 @@ def test_a_long_panel_is_cut(warehouse: Path, tmp_path: Path) -> None:
 def test_a_panel_without_rows_says_so(warehouse: Path, tmp_path: Path) -> None:
     build_site(warehouse, "main", tmp_path / "site", panel(tmp_path, "select 1 where false"))
     assert "No rows." in (tmp_path / "site" / "experiment-1.html").read_text()
-
-
-def command(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "report", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def start(*arguments: str | Path) -> "subprocess.Popen[str]":
