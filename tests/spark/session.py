@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from loader.landing.warehouse import open_warehouse
-from tests.models.project import ROOT, fill_lake
+from tests.models.project import ROOT, failures, fill_lake
 
 JVM_OPTIONS = (
     # So many small queries: compiling them well costs more than running them.
@@ -94,18 +95,11 @@ class SparkProject:
 
     def dbt(self, *arguments: str, schema: str) -> dbtRunnerResult:
         """Runs one dbt command that builds in a schema."""
+        manifest = _parsed_project(self.folder, schema)
         os.environ["OPTIMIZELY_E3_SPARK_SCHEMA"] = schema
-        folders = {
-            "profiles-dir": ROOT / "tests" / "profiles",
-            "project-dir": ROOT,
-            "target-path": self.folder / "dbt",
-            "log-path": self.folder / "dbt",
-        }
-        flags = [f"--{name}={folder}" for name, folder in folders.items()]
-        flags += ["--target=spark", "--quiet", "--log-level-file=none", "--no-write-json"]
         os.environ["OPTIMIZELY_E3_LAKE"] = str(self.lake)
         try:
-            return dbtRunner().invoke([*arguments, *flags])
+            return dbtRunner(manifest=manifest).invoke([*arguments, *_flags(self.folder)])
         finally:
             del os.environ["OPTIMIZELY_E3_LAKE"]
 
@@ -129,6 +123,26 @@ def open_session(folder: Path) -> Iterator[SparkProject]:
         yield SparkProject(session, folder)
     finally:
         session.stop()
+
+
+def _flags(folder: Path) -> list[str]:
+    folders = {
+        "profiles-dir": ROOT / "tests" / "profiles",
+        "project-dir": ROOT,
+        "target-path": folder / "dbt",
+        "log-path": folder / "dbt",
+    }
+    flags = [f"--{name}={path}" for name, path in folders.items()]
+    return [*flags, "--target=spark", "--quiet", "--log-level-file=none", "--no-write-json"]
+
+
+@cache
+def _parsed_project(folder: Path, schema: str) -> Any:
+    """The parsed project; each model knows its schema, and nothing asks for the lake yet."""
+    os.environ["OPTIMIZELY_E3_SPARK_SCHEMA"] = schema
+    result = dbtRunner().invoke(["parse", *_flags(folder)])
+    assert result.success, failures(result)
+    return result.result
 
 
 def spark_type(arrow_type: pa.DataType) -> str:

@@ -68,6 +68,6 @@ def test_events_are_in_one_file_a_day(on_duckdb: Project, spark: SparkProject) -
 def test_a_lake_without_its_whole_path_is_refused(spark: SparkProject) -> None:
     """To Spark's server it would be another folder."""
     result = spark.dbt(
-        "run", "--select", "stg_registry__metrics", "--vars", "lake: a/lake", schema="no"
+        "run", "--select", "stg_registry__metrics", "--vars", "lake: a/lake", schema="small"
     )
     assert "give its whole path, from / on." in failures(result)
