@@ -22,6 +22,7 @@ from loader.landing import rewrite as rewrite_module
 from loader.landing.spool import open_spool
 from loader.landing.warehouse import open_warehouse
 from loader.privacy import HASH_KEY
+from loader.prune import prune
 from loader.verify import verify
 from tests.loader.command import Command
 from tests.loader.exports import (
@@ -414,7 +415,7 @@ _VISITORS = "select visitor_id from optimizely_raw.decisions group by 1 order by
 
 
 def test_builds_afterwards_equal_a_full_refresh(tmp_path: Path) -> None:
-    """One visitor of a built project: gone from every model at once, and nothing is recomputed."""
+    """A visitor of a built project is gone from every model at once; then old days are pruned."""
     project = Project(tmp_path)
     states = history(5, visitors=40).states
     project.pull(write_state(tmp_path / "export", states[0]))
@@ -450,8 +451,15 @@ def test_builds_afterwards_equal_a_full_refresh(tmp_path: Path) -> None:
     assert contracts == project.query(
         "select table_name, column_name, data_type, is_nullable from duckdb_columns() order by all"
     )
+
+    days = sorted({at for _, at in states[1]})
+    first_kept = days[len(days) // 2]
+    old = "select count(*) > 0 from main.fct_decisions where export_date < ?"
+    assert project.query(old, first_kept) == [(True,)]
+    prune(project.warehouse, first_kept)
     project.build()
-    assert_equals_full_refresh(project, "after an erasure")
+    assert project.query(old, first_kept) == [(False,)]
+    assert_equals_full_refresh(project, "after an erasure and a prune")
     for model in BUILT:
         columns = project.query(f"describe main.{model}")
         if "visitor_id" in [name for name, *_ in columns]:

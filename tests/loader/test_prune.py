@@ -1,4 +1,7 @@
-"""`loader prune`: old days go whole, the models learn of it, and no pull brings them back."""
+"""`loader prune`: old days go whole, and no pull brings them back.
+
+Builds after a prune are in test_forget.py.
+"""
 
 import random
 from datetime import date, timedelta
@@ -26,9 +29,7 @@ from tests.loader.exports import (
     staged,
 )
 from tests.loader.test_forget import differences
-from tests.models.comparison import assert_equals_full_refresh
 from tests.models.histories import State, history, write_state
-from tests.models.project import Project
 
 
 @pytest.fixture
@@ -126,21 +127,6 @@ def test_a_failure_leaves_whole_days(
     assert differences(warehouse) == []
     prune(warehouse, day(2))
     assert staged(warehouse) == expected(since(few_days(3), day(2)))
-
-
-def test_builds_afterwards_equal_a_full_refresh(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    state = history(8, visitors=40, loads=0).states[0]
-    project.pull(write_state(tmp_path / "export", state))
-    project.build()
-    dates = sorted({at for _, at in state})
-    before = project.query("select count(*) from main.fct_sessions")
-
-    prune(project.warehouse, dates[len(dates) // 2])
-
-    project.build()
-    assert project.query("select count(*) from main.fct_sessions") < before
-    assert_equals_full_refresh(project, "after a prune")
 
 
 class TestCommand:
