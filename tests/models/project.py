@@ -64,7 +64,11 @@ class Project:
         os.environ["OPTIMIZELY_E3_WAREHOUSE"] = str(self.warehouse)
         try:
             return dbtRunner(manifest=manifest).invoke(
-                [*arguments, *_flags(target, self.root, _printed(arguments)), "--no-write-json"]
+                [
+                    *arguments,
+                    *_flags(target, self.name, self.root, _printed(arguments)),
+                    "--no-write-json",
+                ]
             )
         finally:
             # dbt would keep the file open, and locked, until this process ends.
@@ -163,6 +167,11 @@ def with_status(result: dbtRunnerResult, status: str) -> set[str]:
     return {node.node.name for node in _nodes(result) if node.status == status}
 
 
+def failed_rows(result: dbtRunnerResult) -> dict[str, int]:
+    """The tests of a dbt command that failed, and how many rows each of them returned."""
+    return {node.node.name: node.failures for node in _nodes(result) if node.status == "fail"}
+
+
 def _nodes(result: dbtRunnerResult) -> list[Any]:
     return list(getattr(result.result, "results", []))
 
@@ -172,8 +181,10 @@ def _printed(arguments: Sequence[str]) -> str:
     return "--quiet" if arguments[0] == "show" else "--log-level=none"
 
 
-def _flags(target: str, root: Path, printed: str) -> list[str]:
-    work = root / "target" / "tests" / f"{os.getpid()}-{target}"
+def _flags(target: str, name: str, root: Path, printed: str) -> list[str]:
+    # The next run of this worker parses only what has changed since.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    work = root / "target" / "tests" / f"{worker}-{target}-{name}"
     work.mkdir(parents=True, exist_ok=True)
     profiles = ROOT / "tests" / "profiles"
     folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": root}
@@ -181,10 +192,14 @@ def _flags(target: str, root: Path, printed: str) -> list[str]:
     return [*flags, f"--target={target}", printed, "--log-level-file=none"]
 
 
-@cache
 def parsed_project(target: str, name: str = "warehouse.duckdb", root: Path = ROOT) -> Any:
     """The parsed project; the warehouse's name is in it, for it names the database."""
+    return _parsed_project(target, name, root)
+
+
+@cache
+def _parsed_project(target: str, name: str, root: Path) -> Any:
     os.environ["OPTIMIZELY_E3_WAREHOUSE"] = name
-    result = dbtRunner().invoke(["parse", *_flags(target, root, "--quiet")])
+    result = dbtRunner().invoke(["parse", *_flags(target, name, root, "--quiet")])
     assert result.success, failures(result)
     return result.result

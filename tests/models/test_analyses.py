@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -15,19 +14,13 @@ import pytest
 import yaml
 
 from loader.demo import write_export
-from loader.landing.warehouse import open_warehouse
-from tests.models.project import ROOT, Project
-from tests.models.sample import find_sample
-from tests.models.test_builds import exported_rows, seeded_names
-from tests.models.test_oracle import ENTITY, MEASURES
+from tests.models.analyses import FOLDER, QUERIES, Built, Row, blank_columns
+from tests.models.project import Project
 from tests.models.twin import Twin
+from tests.models.twin_inputs import exported_rows, seeded_names
 
-Row = dict[str, Any]
 Key = tuple[str, str]
 """Experiment and visitor."""
-
-FOLDER = ROOT / "analyses"
-QUERIES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.sql"))}
 
 ASKED = {
     "experiment_id": "21000000003",
@@ -40,56 +33,6 @@ ASKED = {
     "suspicious_session_events": 40,
 }
 """Every var but the visitor, for whom most queries have no row."""
-
-EMPTY = {
-    "demo": set[str](),
-    # No funnel's first step, one day of each type, nothing late, no bots.
-    "sample": {
-        "where_do_funnels_lose_visitors",
-        "which_days_are_missing",
-        "what_late_events_changed",
-        "which_visitors_are_bots",
-    },
-}
-"""The queries that have nothing to say about an export."""
-
-BLANK = {
-    "demo": set[str](),
-    "sample": {"declared_metrics", "denominator", "event_type", "tag_names", "variation_name"},
-}
-"""The columns that may hold nothing: the sample has neither names nor tags."""
-
-
-class Built:
-    """A built warehouse, asked through `compile`, the queries' SQL under some vars, and `run`.
-
-    Another engine brings two functions of its own.
-    """
-
-    def __init__(
-        self,
-        compile_queries: Callable[[Row], dict[str, str]],
-        run: Callable[[str], list[Row]],
-    ) -> None:
-        self.run = run
-        self._compile = compile_queries
-        self._compiled: dict[str, dict[str, str]] = {}
-
-    def answer(self, query: str, **asked: Any) -> list[Row]:
-        """Rows of one query under some vars."""
-        if str(asked) not in self._compiled:
-            self._compiled[str(asked)] = self._compile(asked)
-        return self.run(self._compiled[str(asked)][query])
-
-
-def on_duckdb(project: Project) -> Built:
-    def run(sql: str) -> list[Row]:
-        with open_warehouse(project.warehouse, read_only=True) as connection:
-            result = connection.execute(sql)
-            columns = [column[0] for column in result.description]
-            return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
-
-    return Built(lambda asked: project.compiled("path:analyses", asked), run)
 
 
 class Facts:
@@ -201,20 +144,12 @@ def project(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Project:
 
 @pytest.fixture(scope="module")
 def demo(project: Project) -> Built:
-    return on_duckdb(project)
+    return Built(project)
 
 
 @pytest.fixture(scope="module")
 def facts(export: Path) -> Facts:
     return Facts(export)
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    project = Project(tmp_path_factory.mktemp("sample"))
-    project.pull(find_sample())
-    project.build()
-    return on_duckdb(project)
 
 
 def test_every_query_says_what_it_answers_and_which_vars_narrow_it() -> None:
@@ -242,15 +177,10 @@ def vars_of(sql: str) -> set[str]:
     return used
 
 
-@pytest.mark.parametrize("name", EMPTY)
-def test_every_query_runs_as_it_stands(name: str, request: pytest.FixtureRequest) -> None:
-    built = request.getfixturevalue(name)
-    answers = {query: built.answer(query) for query in QUERIES}
-    assert {query for query, rows in answers.items() if not rows} == EMPTY[name]
-    for query, rows in answers.items():
-        columns = set(rows[0]) if rows else set()
-        blank = {column for column in columns if all(row[column] is None for row in rows)}
-        assert blank <= BLANK[name], query
+def test_every_query_runs_as_it_stands(demo: Built) -> None:
+    answers = demo.answers()
+    assert all(answers.values())
+    assert blank_columns(answers) == set()
 
 
 def test_queries_are_narrowed_by_what_is_asked_for(demo: Built) -> None:
@@ -277,36 +207,6 @@ def test_a_visitor_can_be_asked_for(demo: Built, facts: Facts) -> None:
         if "visitor_id" in vars_of(sql):
             asked = {"visitor_id": visitor_id, "suspicious_session_events": 1}
             assert {row["visitor_id"] for row in demo.answer(query, **asked)} == {visitor_id}
-
-
-@pytest.mark.parametrize("experiment_id", MEASURES)
-def test_six_measures(sample: Built, experiment_id: str) -> None:
-    asked = {
-        # Not as text: as they are typed after --vars.
-        "experiment_id": int(experiment_id),
-        "entity_id": int(ENTITY),
-        "measures_from_ms": 1590364800000,
-        "measures_until_ms": 1590451199999,
-    }
-    [row] = sample.answer("six_measures", **asked)
-    *counts, value = MEASURES[experiment_id]
-    assert list(row.values())[:-1] == [experiment_id, ENTITY, *counts]
-    assert row["total_value"] == pytest.approx(value, rel=1e-12)
-
-
-def test_six_measures_of_a_window_and_an_entity_without_conversions(sample: Built) -> None:
-    first, last = 1590364800000, 1590451199999
-    halves = [
-        sample.answer("six_measures", measures_from_ms=start, measures_until_ms=end)
-        for start, end in ((first, first + 43_199_999), (first + 43_200_000, last))
-    ]
-    totals = Counter[str]()
-    for row in (row for rows in halves for row in rows if row["entity_id"] == ENTITY):
-        totals[row["experiment_id"]] += row["total_conversions"]
-    assert totals == {experiment_id: row[3] for experiment_id, row in MEASURES.items()}
-    nothing = sample.answer("six_measures", entity_id="1")
-    assert [(row["entity_id"], row["total_conversions"]) for row in nothing] == [("1", 0)] * 2
-    assert [row["visitors_by_all_events"] for row in nothing] == [998, 9_001]
 
 
 def test_six_measures_of_the_demo(demo: Built, facts: Facts) -> None:
@@ -521,7 +421,7 @@ def test_a_day_in_part_is_not_in_order(demo: Built, project: Project) -> None:
     ]
 
 
-def test_which_visitors_saw_two_variations(demo: Built, sample: Built, facts: Facts) -> None:
+def test_which_visitors_saw_two_variations(demo: Built, facts: Facts) -> None:
     seen: dict[Key, dict[str, datetime]] = defaultdict(dict)
     for row in facts.twin.decisions:
         if row["experiment_id"] and not row["is_holdback"]:
@@ -552,10 +452,6 @@ def test_which_visitors_saw_two_variations(demo: Built, sample: Built, facts: Fa
     }
     assert found == expected
     assert len(found) > 5
-    crossovers = Counter(
-        row["experiment_id"] for row in sample.answer("which_visitors_saw_two_variations")
-    )
-    assert crossovers == {"18142600572": 937}
 
 
 def test_where_do_funnels_lose_visitors(demo: Built, facts: Facts) -> None:

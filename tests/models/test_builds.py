@@ -1,17 +1,16 @@
 """Builds of the demo export: against the twin, under every policy, and what a build may not do."""
 
-import csv
+import re
 import shutil
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from loader.demo import write_export
 from loader.export.layout import open_export
-from loader.landing.spool import file_id
-from loader.spec import TABLES
 from tests.models.comparison import (
     INCREMENTAL,
     assert_equals_twin,
@@ -19,26 +18,18 @@ from tests.models.comparison import (
 )
 from tests.models.health_twin import HealthTwin
 from tests.models.histories import (
-    BURST_LIMIT,
     SPECIAL_PATTERNS,
     history,
     landed_rows,
     last_day,
     write_state,
 )
-from tests.models.project import ROOT, Project, failures, with_status
+from tests.models.policies import CHOICES, ON_HISTORIES, ON_THE_DEMO, WITH_RANDOM_METRICS, chosen
+from tests.models.project import ROOT, Project, failed_rows, failures, with_status
 from tests.models.quality_data import fill_seed, ledger_of
 from tests.models.quality_twin import MARTS, QualityTwin
 from tests.models.twin import Names, Twin
-
-POLICIES: dict[str, tuple[Any, ...]] = {
-    "attribution": ("derived", "vendor"),
-    "visitor_counting": ("full_stack", "web"),
-    "crossovers": ("first", "exclude"),
-    "attribution_window_hours": (0, 2),
-}
-PAIRS = ((0, 0, 0, 0), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0))
-"""Places in `POLICIES`: every two policies meet in every combination."""
+from tests.models.twin_inputs import ExportedRows, exported_rows, seeded_names, shipped_metrics
 
 
 @pytest.fixture(scope="module")
@@ -71,57 +62,16 @@ def project(tmp_path: Path, demo: Project) -> Project:
     return Project(tmp_path)
 
 
-def exported_rows(folder: Path) -> list[list[dict[str, Any]]]:
-    """The rows of an export, table by table, as the twin takes them: read by pyarrow alone."""
-    export = open_export(str(folder))
-    root = next(folder.rglob("type=decisions")).parent
-    tables = []
-    for export_type in TABLES:
-        rows = []
-        for export_date in export.dates(export_type):
-            for file in export.day(export_type, export_date).files:
-                for number, row in enumerate(pq.read_table(root / file.key).to_pylist()):
-                    for name in ("timestamp", "process_timestamp"):
-                        row[name] = row[name] and row[name].replace(tzinfo=None)
-                    rows.append(
-                        row
-                        | {
-                            "_export_date": export_date,
-                            "_file_id": file_id(file),
-                            "_file_row": number,
-                        }
-                    )
-        tables.append(rows)
-    return tables
+@pytest.fixture(scope="module")
+def rows(export: Path) -> ExportedRows:
+    """The demo's rows."""
+    return exported_rows(export)
 
 
-def seeded_names() -> Names:
-    """What the shipped seeds say, as the twin takes it; a blank is NULL, a weight a number."""
-    tables = []
-    for name in ("experiments", "variations"):
-        rows = seed_rows(name)
-        for row in rows:
-            if row.get("weight"):
-                row["weight"] = float(row["weight"])
-        tables.append(rows)
-    experiments, variations = tables
-    return Names(
-        {row["experiment_id"]: row for row in experiments},
-        {(row["experiment_id"], row["variation_id"]): row for row in variations},
-    )
-
-
-def shipped_metrics() -> dict[str, Any]:
-    """What the shipped seeds declare, as the twin takes it."""
-    return {name: seed_rows(name) for name in ("metrics", "metric_events")}
-
-
-def seed_rows(name: str) -> list[dict[str, Any]]:
-    """The rows of a shipped seed; a blank is NULL."""
-    with (ROOT / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return [
-            {column: cell or None for column, cell in row.items()} for row in csv.DictReader(file)
-        ]
+@pytest.fixture(scope="module")
+def twin(rows: ExportedRows) -> Twin:
+    """The twin of the demo as it is built."""
+    return Twin(*rows, seeds=seeded_names(), **shipped_metrics())
 
 
 def test_the_demo_raises_no_warning(built: tuple[Project, Any]) -> None:
@@ -136,23 +86,30 @@ def test_the_shipped_patterns_flag_nobody_in_the_demo(demo: Project) -> None:
         assert reasons == [("attribute",), (None,)]
 
 
-@pytest.mark.parametrize("places", PAIRS, ids=str)
+@pytest.mark.parametrize("policy", ON_THE_DEMO, ids=str)
 def test_every_policy_equals_the_twin(
-    places: tuple[int, ...], project: Project, export: Path
+    policy: dict[str, Any], project: Project, rows: ExportedRows, twin: Twin
 ) -> None:
     """No full refresh: a changed policy alone makes a build recompute everybody."""
-    settings = {
-        name: values[place] for (name, values), place in zip(POLICIES.items(), places, strict=True)
-    }
-    if any(places):
+    if policy:
         # What a policy does to the quality marts is tested in test_quality.py.
         quality = ["--exclude", "path:models/marts/quality", "int_known_differences"]
-        project.build("--vars", str(settings), *quality)
-    twin = Twin(*exported_rows(export), seeds=seeded_names(), **(shipped_metrics() | settings))
-    assert_equals_twin(project, twin, f"under {settings}", exact=False)
+        project.build("--vars", str(policy), *quality)
+        twin = Twin(*rows, seeds=seeded_names(), **(shipped_metrics() | policy))
+    assert_equals_twin(project, twin, f"under {policy}", exact=False)
 
 
-def test_fetched_names_stand_where_the_seeds_say_nothing(project: Project, export: Path) -> None:
+def test_every_two_policies_meet_in_every_combination() -> None:
+    """In the builds that are compared with the twin: those of the demo and of random histories."""
+    built = [chosen(policy) for policy in (*ON_THE_DEMO, *ON_HISTORIES, *WITH_RANDOM_METRICS)]
+    for one, other in combinations(CHOICES, 2):
+        met = {(choices[one], choices[other]) for choices in built}
+        assert met == set(product(CHOICES[one], CHOICES[other])), (one, other)
+
+
+def test_fetched_names_stand_where_the_seeds_say_nothing(
+    project: Project, rows: ExportedRows
+) -> None:
     # The seeds would name all of the demo: in their tables, some of it is taken back.
     project.execute(
         """
@@ -199,11 +156,17 @@ def test_fetched_names_stand_where_the_seeds_say_nothing(project: Project, expor
             )
         },
     )
-    twin = Twin(*exported_rows(export), seeds=seeds, fetched=fetched, **shipped_metrics())
-    assert_equals_twin(project, twin, "with fetched names", exact=False)
+    named = Twin(*rows, seeds=seeds, fetched=fetched)
+    for model, expected in (
+        ("dim_experiments", named.experiments),
+        ("dim_variations", named.variations),
+    ):
+        assert_rows_equal(project, model, expected, "with fetched names")
 
 
-def test_the_quality_marts_equal_their_twin(project: Project, export: Path) -> None:
+def test_the_quality_marts_equal_their_twin(
+    project: Project, rows: ExportedRows, twin: Twin
+) -> None:
     arms = [("21000000001", None), ("21000000001", "21000001001"), ("21000000004", "21000001009")]
     measures = [
         (None, "visitors", 100.0),
@@ -215,17 +178,12 @@ def test_the_quality_marts_equal_their_twin(project: Project, export: Path) -> N
     fill_seed(project, numbers)
     result = project.dbt("run", "--select", "results_reconciliation")
     assert result.success, failures(result)
-    decisions, conversions = exported_rows(export)
-    twin = QualityTwin(
-        decisions,
-        conversions,
-        Twin(decisions, conversions, seeds=seeded_names(), **shipped_metrics()),
-        ledger_of(project),
-        [dict(zip(names, row, strict=True)) for row in numbers],
+    quality = QualityTwin(
+        *rows, twin, ledger_of(project), [dict(zip(names, row, strict=True)) for row in numbers]
     )
     for mart in MARTS:
-        assert_rows_equal(project, mart, getattr(twin, mart)(), "of the demo", exact=False)
-    health = HealthTwin(twin).experiment_health()
+        assert_rows_equal(project, mart, getattr(quality, mart)(), "of the demo", exact=False)
+    health = HealthTwin(quality).experiment_health()
     assert_rows_equal(project, "experiment_health", health, "of the demo", exact=False)
     assert any(row["status"] == "warn" for row in health)
 
@@ -238,36 +196,35 @@ def test_queries_of_the_docs_run(project: Project) -> None:
         project.query(query)
 
 
-@pytest.mark.parametrize(
-    ("change", "failing"),
-    [
-        (
-            "insert into experiments by name select unnest(['1', '1']) as experiment_id",
-            "unique_experiments",
-        ),
-        ("insert into experiments by name select 'a' as experiment_name", "not_null_experiments"),
-        (
-            "insert into experiments by name select 'my test' as experiment_id",
-            "is_numeric_id_experiments",
-        ),
-        ("insert into variations values ('1', '2', 'a', null)", ""),
-        ("insert into variations values ('1', '2', 'a', 'None')", ""),
-        ("insert into variations values ('1', '2', 'a', '50%')", "holds_variations_weight"),
-        ("insert into variations values ('1', '2', 'a', '50')", "holds_variations_weight"),
-        ("insert into variations values ('1', '2', 'a', 'nan')", "holds_variations_weight"),
-        (
-            "insert into variations values ('1', '2', 'a', '1'), ('1', '2', 'b', '1')",
-            "unique_together_variations",
-        ),
-        ("insert into bot_user_agents values (null, 'a')", "not_null_bot_user_agents"),
-        ("insert into bot_user_agents values (' ', 'a')", "holds_bot_user_agents_pattern"),
-        ("insert into bot_user_agents values ('GoogleBot', 'a')", "unique_together_bot_user"),
-    ],
-)
-def test_a_mistake_in_a_seed_fails_its_test(project: Project, change: str, failing: str) -> None:
-    project.execute(change)
-    failed = with_status(project.dbt("test", "--select", "resource_type:seed"), "fail")
-    assert {name.startswith(failing) for name in failed} == ({True} if failing else set())
+def test_a_mistake_in_a_seed_fails_its_test(project: Project) -> None:
+    """Each row fails the test that is for it, and no other."""
+    select = "test", "--select", "resource_type:seed"
+    project.execute("insert into variations values ('1', '2', 'a', null), ('1', '3', 'a', 'None')")
+    assert failed_rows(project.dbt(*select)) == {}
+    project.execute(
+        """
+        insert into experiments by name select unnest(['1', '1']) as experiment_id;
+        insert into experiments by name select 'a' as experiment_name;
+        insert into experiments by name select 'my test' as experiment_id;
+        insert into variations values
+            ('2', '1', 'a', '50%'),
+            ('2', '2', 'a', '50'),
+            ('2', '3', 'a', 'nan'),
+            ('2', '4', 'a', '1'), ('2', '4', 'b', '1');
+        insert into bot_user_agents values (null, 'a'), (' ', 'a'), ('GoogleBot', 'a');
+        """
+    )
+    failed = failed_rows(project.dbt(*select))
+    assert {name.partition("__")[0]: rows for name, rows in failed.items()} == {
+        "unique_experiments_experiment_id": 1,
+        "not_null_experiments_experiment_id": 1,
+        "is_numeric_id_experiments_experiment_id": 1,
+        "holds_variations_weight": 3,
+        "unique_together_variations_experiment_id": 1,
+        "not_null_bot_user_agents_pattern": 1,
+        "holds_bot_user_agents_pattern": 1,
+        "unique_together_bot_user_agents_lower_pattern_": 1,
+    }
 
 
 def test_a_registry_that_names_nothing_of_the_data_is_a_warning(project: Project) -> None:
@@ -282,23 +239,12 @@ def test_a_registry_that_names_nothing_of_the_data_is_a_warning(project: Project
     assert "Got 2 results" in failures(result)
 
 
-def test_every_test_passes_on_adversarial_data(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    project.pull(write_state(tmp_path / "export", history(11).states[-1]))
-    result = project.dbt("build")
-    assert with_status(result, "fail") | with_status(result, "error") == set(), failures(result)
-    # The tripwires on the vendor's columns see what is odd, and warn.
-    assert len(with_status(result, "warn")) > 5
-
-
-def test_a_build_without_news_writes_no_row(project: Project) -> None:
+def test_patterns_that_say_the_same_recompute_nobody(project: Project) -> None:
+    """In another order, with other letters, beside blanks."""
     # Every row doubled by hand: a visitor that is written again would have each row once.
     for model in INCREMENTAL:
         project.execute(f"insert into {model} select * from {model}")
     before = [project.query(f"select count(*) from {model}") for model in INCREMENTAL]
-    project.build()
-    assert [project.query(f"select count(*) from {model}") for model in INCREMENTAL] == before
-    # Another order, other letters, blanks: still the same patterns.
     project.execute(
         """
         create table turned as
@@ -323,19 +269,23 @@ def one_load(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
+@pytest.fixture(scope="module")
+def twin_of_two_loads() -> Twin:
+    state = history(5, visitors=40).states[1]
+    return Twin(
+        *landed_rows(state),
+        conversions_landed_until=last_day(state, "events"),
+        **shipped_metrics(),
+    )
+
+
 @pytest.fixture
-def two_loads(tmp_path: Path, one_load: Project) -> tuple[Project, Twin]:
+def two_loads(tmp_path: Path, one_load: Project, twin_of_two_loads: Twin) -> tuple[Project, Twin]:
     """A project with one load built and a second one landed, and the twin of both."""
     shutil.copy(one_load.warehouse, tmp_path)
     project = Project(tmp_path)
-    states = history(5, visitors=40).states
-    project.pull(write_state(tmp_path / "export", states[1]))
-    twin = Twin(
-        *landed_rows(states[1]),
-        conversions_landed_until=last_day(states[1], "events"),
-        **shipped_metrics(),
-    )
-    return project, twin
+    project.pull(write_state(tmp_path / "export", history(5, visitors=40).states[1]))
+    return project, twin_of_two_loads
 
 
 @pytest.mark.parametrize(
@@ -399,13 +349,7 @@ def test_changed_patterns_recompute_everybody(tmp_path: Path, one_load: Project)
         ]
 
 
-@pytest.mark.parametrize(
-    "policy",
-    [
-        {"bot_events_per_minute": BURST_LIMIT, "visitor_counting": "web"},
-        {"attribution": "vendor", "attribution_window_hours": 0.5, "crossovers": "exclude"},
-    ],
-)
+@pytest.mark.parametrize("policy", ON_HISTORIES, ids=str)
 def test_policies_on_adversarial_data(policy: dict[str, Any], tmp_path: Path) -> None:
     project = Project(tmp_path)
     state = history(7, visitors=150).states[-1]
@@ -456,54 +400,58 @@ def test_a_seed_that_was_never_loaded_says_what_to_do(project: Project) -> None:
         assert result.success, failures(result)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        *(
-            (f"{{bot_events_per_minute: {wrong}}}", "bot_events_per_minute must be a whole number")
-            for wrong in ("-1", "1.5", "many", "true")
-        ),
-        *(
-            (f"{{{name}: {wrong}}}", f"{name} must be a number between {lowest} and 1")
-            for name, lowest in (("confidence_level", 0.5), ("power", 0.5), ("mixing_scale", 0))
-            for wrong in (lowest, 1, 95, "high")
-        ),
-        ("{decision_method: peek}", 'decision_method is "peek", must be always_valid or fixed_'),
-        ("{correction: sidak}", 'correction is "sidak", must be benjamini_hochberg or holm or '),
-        ("{minimum_visitors: -1}", "minimum_visitors must be a whole number"),
-        ("{minimum_conversions: 1.5}", "minimum_conversions must be a whole number"),
-        ("{attribution: last_click}", 'attribution is "last_click", must be derived or vendor'),
-        ("{crossovers: both}", 'crossovers is "both", must be first or exclude'),
-        ("{visitor_counting: all}", 'visitor_counting is "all", must be full_stack or web'),
-        ("{attribution_window_hours: -1}", "attribution_window_hours must be a number of hours"),
-        ("{segments: plan}", "segments must be a list of names"),
-        ("{segments: [all]}", 'segments names "all", which is everyone'),
-        ("{automatic_metrics: maybe}", "automatic_metrics must be true or false"),
-        ("{attribution_window_hours: soon}", "attribution_window_hours must be a number of hours"),
-        ("{bot_fail_share: 20%}", "bot_fail_share must be a number from 0 to 1"),
-        ("{sample_ratio_warn_p: true}", "sample_ratio_warn_p must be a number from 0 to 1"),
-        ("{exposures_warn_share: 1.5}", "exposures_warn_share must be a number from 0 to 1"),
-        ("{late_warn_share: .nan}", "late_warn_share must be a number from 0 to 1"),
-        ("{missing_warn_days: 0}", "missing_warn_days must be a whole number of days, 1 or more"),
-        ("{running_warn_days: 7.5}", "running_warn_days must be a whole number of days"),
-        ("{sample_ratio_concentration: 0}", "sample_ratio_concentration must be a number from 1"),
-        (
-            "{crossover_warn_share: 0.2}",
-            "crossover_warn_share must not be more than crossover_fail",
-        ),
-        (
-            "{sample_ratio_fail_p: 0.1}",
-            "sample_ratio_fail_p must not be more than sample_ratio_warn",
-        ),
-        (
-            "{attribution_fail_share: 1}",
-            "attribution_fail_share must not be more than attribution_",
-        ),
-    ],
+SHARE = "must be a number from 0 to 1"
+DAYS = "must be a whole number of days, 1 or more"
+BETWEEN = "must be a number between {} and 1"
+
+WRONG_VARS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    ("attribution", 'is "last_click", must be derived or vendor', ("last_click",)),
+    ("visitor_counting", 'is "all", must be full_stack or web', ("all",)),
+    ("crossovers", 'is "both", must be first or exclude', ("both",)),
+    ("decision_method", 'is "peek", must be always_valid or fixed_horizon', ("peek",)),
+    ("correction", 'is "sidak", must be benjamini_hochberg or holm or none', ("sidak",)),
+    ("attribution_window_hours", "must be a number of hours, 0 for no limit", (-1, "soon")),
+    ("segments", "must be a list of names", ("plan",)),
+    ("segments", 'names "all", which is everyone', (None, ["all"])),
+    ("observation_models", "must be a list of names", ("support_calls",)),
+    ("automatic_metrics", "must be true or false", ("maybe",)),
+    ("confidence_level", BETWEEN.format(0.5), (0.5, 1, 95, "high")),
+    ("power", BETWEEN.format(0.5), (0.5, 1, 95, "high")),
+    ("mixing_scale", BETWEEN.format(0), (0, 1, 95, "high")),
+    ("minimum_visitors", "must be a whole number", (-1, 1.5)),
+    ("minimum_conversions", "must be a whole number", (1.5, "many")),
+    ("cuped_days", "must be a whole number", (-1, True)),
+    (
+        "bot_events_per_minute",
+        "must be a whole number of events, 0 for no limit",
+        (-1, 1.5, "many", True),
+    ),
+    ("bot_fail_share", SHARE, ("20%",)),
+    ("sample_ratio_warn_p", SHARE, (True,)),
+    ("exposures_warn_share", SHARE, (1.5,)),
+    ("late_warn_share", SHARE, (float("nan"),)),
+    ("missing_warn_days", DAYS, (0,)),
+    ("running_warn_days", DAYS, (7.5,)),
+    ("sample_ratio_concentration", "must be a number from 1 to 1e9", (0,)),
+    # Orders are looked at once every threshold by itself is right.
+    ("crossover_warn_share", "must not be more than crossover_fail_share", (None, 0.2)),
+    ("sample_ratio_fail_p", "must not be more than sample_ratio_warn_p", (None, 0.1)),
+    ("attribution_fail_share", "must not be more than attribution_warn_share", (None, 1)),
 )
-def test_a_wrong_var_stops_the_build(project: Project, settings: str, message: str) -> None:
+"""Vars, what is said of them, and the wrong values, one for each build; None leaves the var be."""
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_wrong_var_stops_the_build(project: Project, place: int) -> None:
+    settings, expected = {}, []
+    for name, complaint, values in WRONG_VARS:
+        value = dict(enumerate(values)).get(place)
+        if value is not None:
+            settings[name] = value
+            expected.append(f"{name} {complaint}")
     before = project.query("select count(*) from build_watermarks")
-    result = project.dbt("run", "--vars", settings)
+    result = project.dbt("run", "--vars", yaml.safe_dump(settings))
     assert not result.success
-    assert message in failures(result)
+    [complaints] = re.findall("Wrong vars: (.*)", failures(result))
+    assert sorted(complaints.split("; ")) == sorted(expected)
     assert project.query("select count(*) from build_watermarks") == before

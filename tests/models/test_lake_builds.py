@@ -9,8 +9,8 @@ from loader.errors import LoaderError
 from tests.models.comparison import assert_equals_full_refresh, assert_equals_twin
 from tests.models.histories import history, landed_rows, last_day, write_state
 from tests.models.project import Project, failures, fill_lake
-from tests.models.test_builds import shipped_metrics
 from tests.models.twin import Twin
+from tests.models.twin_inputs import shipped_metrics
 
 ENVIRONMENT = "OPTIMIZELY_E3_LAKE"
 

@@ -1,9 +1,11 @@
 """The vendor's public sample, built: every number that the specification gives for it."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.models.analyses import Built, blank_columns
 from tests.models.project import ROOT, Project, failures, with_status
 from tests.models.quality_data import fill_seed
 from tests.models.sample import find_sample
@@ -25,6 +27,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     result = project.dbt("build")
     assert result.success
     return project
+
+
+@pytest.fixture(scope="module")
+def analyses(project: Project) -> Built:
+    return Built(project)
 
 
 @pytest.mark.parametrize("experiment_id", MEASURES)
@@ -202,3 +209,54 @@ def test_measures_tests_find_what_is_wrong(project: Project, tmp_path: Path) -> 
     assert with_status(result, "fail") == {
         path.stem for path in (ROOT / "tests" / "spec").glob("*.sql")
     }
+
+
+def test_every_analysis_runs_as_it_stands(analyses: Built) -> None:
+    answers = analyses.answers()
+    # No funnel's first step, one day of each type, nothing late, no bots.
+    assert {query for query, rows in answers.items() if not rows} == {
+        "where_do_funnels_lose_visitors",
+        "which_days_are_missing",
+        "what_late_events_changed",
+        "which_visitors_are_bots",
+    }
+    # The sample has neither names nor tags.
+    named = {"declared_metrics", "denominator", "event_type", "tag_names", "variation_name"}
+    assert blank_columns(answers) <= named
+
+
+@pytest.mark.parametrize("experiment_id", MEASURES)
+def test_six_measures_by_the_analysis(analyses: Built, experiment_id: str) -> None:
+    asked = {
+        # Not as text: as they are typed after --vars.
+        "experiment_id": int(experiment_id),
+        "entity_id": int(ENTITY),
+        "measures_from_ms": 1590364800000,
+        "measures_until_ms": 1590451199999,
+    }
+    [row] = analyses.answer("six_measures", **asked)
+    *counts, value = MEASURES[experiment_id]
+    assert list(row.values())[:-1] == [experiment_id, ENTITY, *counts]
+    assert row["total_value"] == pytest.approx(value, rel=1e-12)
+
+
+def test_six_measures_by_the_analysis_of_a_window_and_an_entity_without_conversions(
+    analyses: Built,
+) -> None:
+    first, last = 1590364800000, 1590451199999
+    halves = [
+        analyses.answer("six_measures", measures_from_ms=start, measures_until_ms=end)
+        for start, end in ((first, first + 43_199_999), (first + 43_200_000, last))
+    ]
+    totals = Counter[str]()
+    for row in (row for rows in halves for row in rows if row["entity_id"] == ENTITY):
+        totals[row["experiment_id"]] += row["total_conversions"]
+    assert totals == {experiment_id: row[3] for experiment_id, row in MEASURES.items()}
+    nothing = analyses.answer("six_measures", entity_id="1")
+    assert [(row["entity_id"], row["total_conversions"]) for row in nothing] == [("1", 0)] * 2
+    assert [row["visitors_by_all_events"] for row in nothing] == [998, 9_001]
+
+
+def test_which_visitors_saw_two_variations(analyses: Built) -> None:
+    rows = analyses.answer("which_visitors_saw_two_variations")
+    assert Counter(row["experiment_id"] for row in rows) == {"18142600572": 937}
