@@ -50,11 +50,55 @@ reached as (
         metric_name,
         variation_id,
         step,
-        count(*) as visitors,
-        percentile_cont(0.5) within group (order by seconds_since_previous_step) as median_seconds,
-        percentile_cont(0.9) within group (order by seconds_since_previous_step) as p90_seconds
+        count(*) as visitors
     from funnel_steps
     group by experiment_id, metric_name, variation_id, step
+),
+
+-- Percentiles by place: the engine's own keep every number in memory until the end.
+placed as (
+    select
+        experiment_id,
+        metric_name,
+        variation_id,
+        step,
+        seconds_since_previous_step as seconds,
+        row_number() over (
+            partition by experiment_id, metric_name, variation_id, step
+            order by seconds_since_previous_step
+        ) - 1 as place,
+        count(*) over (partition by experiment_id, metric_name, variation_id, step) - 1
+            as last_place
+    from funnel_steps
+    where seconds_since_previous_step is not null
+),
+
+-- The rows on both sides of each percentile, and how far between them it is.
+around as (
+    select
+        experiment_id,
+        metric_name,
+        variation_id,
+        step,
+        max(case when place = floor(0.5e0 * last_place) then seconds end) as median_from,
+        max(case when place = ceil(0.5e0 * last_place) then seconds end) as median_to,
+        max(0.5e0 * last_place - floor(0.5e0 * last_place)) as median_part,
+        max(case when place = floor(0.9e0 * last_place) then seconds end) as p90_from,
+        max(case when place = ceil(0.9e0 * last_place) then seconds end) as p90_to,
+        max(0.9e0 * last_place - floor(0.9e0 * last_place)) as p90_part
+    from placed
+    group by experiment_id, metric_name, variation_id, step
+),
+
+interpolated as (
+    select
+        experiment_id,
+        metric_name,
+        variation_id,
+        step,
+        median_from + (median_to - median_from) * median_part as median_seconds,
+        p90_from + (p90_to - p90_from) * p90_part as p90_seconds
+    from around
 ),
 
 counted as (
@@ -67,8 +111,8 @@ counted as (
         arms.visitors as exposed_visitors,
         case when steps.step = 0 then arms.visitors else coalesce(reached.visitors, 0) end
             as visitors,
-        reached.median_seconds,
-        reached.p90_seconds
+        interpolated.median_seconds,
+        interpolated.p90_seconds
     from arms
     cross join steps
     left join reached
@@ -77,6 +121,12 @@ counted as (
             and arms.variation_id = reached.variation_id
             and steps.metric_name = reached.metric_name
             and steps.step = reached.step
+    left join interpolated
+        on
+            arms.experiment_id = interpolated.experiment_id
+            and arms.variation_id = interpolated.variation_id
+            and steps.metric_name = interpolated.metric_name
+            and steps.step = interpolated.step
 ),
 
 compared as (
