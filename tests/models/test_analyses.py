@@ -411,11 +411,11 @@ def test_which_days_are_missing(demo: Built, facts: Facts, export: Path) -> None
 
 def test_a_day_in_part_is_not_in_order(demo: Built, project: Project) -> None:
     day = "export_type = 'events' and export_date = '2023-10-05'"
-    project.execute(f"update optimizely_ledger.days set is_complete = false where {day}")
+    project.execute(f"update export_days set is_complete = false where {day}")
     try:
         rows = demo.answer("which_days_are_missing")
     finally:
-        project.execute(f"update optimizely_ledger.days set is_complete = true where {day}")
+        project.execute(f"update export_days set is_complete = true where {day}")
     assert [row["export_date"] for row in rows if row["problem"] == "landed in part"] == [
         date(2023, 10, 5)
     ]
