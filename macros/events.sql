@@ -88,10 +88,10 @@
     end
 {%- endmacro %}
 
-{% macro event_id() %}
+{% macro event_id(uuid) %}
     {#- An event without an id of its own is none other's duplicate. -#}
     coalesce(
-        lower(nullif(uuid, '')),
+        lower(nullif({{ uuid }}, '')),
         'row-' || cast(_file_id as string) || '-' || cast(_file_row as string)
     )
 {%- endmacro %}

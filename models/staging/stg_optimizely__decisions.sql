@@ -7,7 +7,7 @@ source as (
 renamed as (
     select
         -- ids
-        {{ optimizely_e3.event_id() }} as event_id,
+        {{ optimizely_e3.event_id('uuid') }} as event_id,
         nullif(visitor_id, '') as visitor_id,
         nullif(session_id, '') as vendor_session_id,
         account_id,

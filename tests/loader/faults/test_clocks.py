@@ -44,8 +44,7 @@ def test_this_machines_clock(trial: Trial, monkeypatch: pytest.MonkeyPatch, hour
 
     trial.publish(few_days(2))
     with monkeypatch.context() as patch:
-        for module in ("timespan", "pull", "landing.day"):
-            patch.setattr(f"loader.{module}.datetime", OffClock)
+        patch.setattr("loader.timespan.datetime", OffClock)
         done = trial.pull("--until", "yesterday")
         assert done.returncode == ExitCode.DONE
         assert done.stdout.startswith("landed 4 days, ")
