@@ -15,18 +15,13 @@
         {{- return({'relations': [this]}) -}}
     {%- endif -%}
     {%- set built = this.incorporate(type='table') -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- call statement('main') -%}
+    {%- call optimizely_e3.in_one_transaction() -%}
         {{ optimizely_e3.drop_existing(existing) }}
         {{ create_table_as(False, built, compiled_code) }}
         {{ optimizely_e3.comments(built) }}
         {{ optimizely_e3.forget_version() }};
         {{ optimizely_e3.new_version(inputs.hash) }};
     {%- endcall -%}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {%- do adapter.commit() -%}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{- return({'relations': [built]}) -}}
 {% endmaterialization %}
 

@@ -7,22 +7,28 @@
 {% materialization replaced_view, adapter='duckdb' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- set built = this.incorporate(type='view') -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- call statement('main') -%}
+    {%- call optimizely_e3.in_one_transaction() -%}
         {{ optimizely_e3.drop_existing(existing) }}
         {{ get_create_view_as_sql(built, compiled_code) }}
         {{ optimizely_e3.comments(built) }}
     {%- endcall -%}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {%- do adapter.commit() -%}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{- return({'relations': [built]}) -}}
 {% endmaterialization %}
 
 {% materialization replaced_view, adapter='spark' %}
     {{- return(dbt.materialization_view_spark()) -}}
 {% endmaterialization %}
+
+{% macro in_one_transaction() %}
+    {#- Runs the SQL of its caller, a materialization, with the model's hooks around it. -#}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- set sql = caller() -%}
+    {%- call statement('main') -%}{{ sql }}{%- endcall -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do adapter.commit() -%}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+{% endmacro %}
 
 {% macro drop_existing(existing) %}
     {%- if existing is not none -%}

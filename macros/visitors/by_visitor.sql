@@ -11,9 +11,7 @@
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
         {{- return({'relations': [built]}) -}}
     {%- endif -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- call statement('main') -%}
+    {%- call optimizely_e3.in_one_transaction() -%}
         {%- if optimizely_e3.is_partial_build() -%}
         {{ optimizely_e3.replace_visitors(built) }}
         {%- else -%}
@@ -28,9 +26,6 @@
         {{ optimizely_e3.note_metrics() }};
         {%- endif %}
     {%- endcall -%}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {%- do adapter.commit() -%}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{- return({'relations': [built]}) -}}
 {% endmaterialization %}
 
