@@ -16,11 +16,8 @@
     {%- endif -%}
     {%- set built = this.incorporate(type='table') -%}
     {%- call optimizely_e3.in_one_transaction() -%}
-        {{ optimizely_e3.drop_existing(existing) }}
-        {{ create_table_as(False, built, compiled_code) }}
-        {{ optimizely_e3.comments(built) }}
-        {{ optimizely_e3.forget_version() }};
-        {{ optimizely_e3.new_version(inputs.hash) }};
+        {{ optimizely_e3.new_table(existing, built) }}
+        {{ optimizely_e3.note_version(inputs.hash) }};
     {%- endcall -%}
     {{- return({'relations': [built]}) -}}
 {% endmaterialization %}
@@ -36,18 +33,12 @@
     )) -}}
 {% endmacro %}
 
-{% macro forget_version() %}
-    {{- return(
-        'delete from ' ~ optimizely_e3.versions_table() ~ " where model = '"
-        ~ optimizely_e3.name_in_schema(model) ~ "'"
-    ) -}}
-{% endmacro %}
-
-{% macro new_version(inputs='') %}
-    {{- return(
-        'insert into ' ~ optimizely_e3.versions_table() ~ " values ('"
-        ~ optimizely_e3.name_in_schema(model) ~ "', '" ~ inputs ~ "', '" ~ invocation_id ~ "')"
-    ) -}}
+{% macro note_version(inputs='') %}
+    {#- In the transaction that writes the model. -#}
+    {%- set this_name = optimizely_e3.name_in_schema(model) -%}
+    delete from {{ optimizely_e3.versions_table() }} where model = '{{ this_name }}';
+    insert into {{ optimizely_e3.versions_table() }}
+    values ('{{ this_name }}', '{{ inputs }}', '{{ invocation_id }}')
 {% endmacro %}
 
 {% macro inputs_of_table() %}

@@ -30,6 +30,12 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
 {% endmacro %}
 
+{% macro new_table(existing, built) %}
+    {{ optimizely_e3.drop_existing(existing) }}
+    {{ create_table_as(False, built, compiled_code) }}
+    {{ optimizely_e3.comments(built) }}
+{% endmacro %}
+
 {% macro drop_existing(existing) %}
     {%- if existing is not none -%}
     drop {{ existing.type }} if exists {{ existing }} cascade;

@@ -15,12 +15,9 @@
         {%- if optimizely_e3.is_partial_build() -%}
         {{ optimizely_e3.replace_visitors(built) }}
         {%- else -%}
-        {{ optimizely_e3.drop_existing(existing) }}
-        {{ create_table_as(False, built, compiled_code) }}
-        {{ optimizely_e3.comments(built) }}
+        {{ optimizely_e3.new_table(existing, built) }}
         {%- endif -%}
-        {{ optimizely_e3.forget_version() }};
-        {{ optimizely_e3.new_version() }};
+        {{ optimizely_e3.note_version() }};
         {{ optimizely_e3.note_watermark() }};
         {%- if model.config.meta.by_metric %}
         {{ optimizely_e3.note_metrics() }};
