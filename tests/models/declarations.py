@@ -109,6 +109,7 @@ TAG_CONDITIONS: tuple[tuple[str, str | None], ...] = (
 )
 
 LONG_FUNNEL = 15
+"""As many steps as a funnel may have."""
 
 
 def declarations(random: Random, count: int = 25) -> Declarations:
@@ -455,7 +456,7 @@ class _Declarer:
             events.remove(self.rng.choice(part))
         elif choice == "steps" and metric["metric_type"] == "funnel":
             last = max(int(str(row["position"])) for row in events)
-            if self.rng.random() < 0.5:
+            if last < LONG_FUNNEL and self.rng.random() < 0.5:
                 events += [dict(row) | {"position": str(last + 1)} for row in self._part("step", 1)]
                 for row in events:
                     row.setdefault("metric_name", metric["metric_name"])
