@@ -23,11 +23,11 @@ sightings as (
     select * from {{ ref('int_sightings') }}
 ),
 
-agreements as (
+attributions as (
     select
         *,
         {{ optimizely_e3.event_key('event_name', 'entity_id') }} as event_key
-    from {{ ref('int_attribution_agreement') }}
+    from {{ ref('fct_attributed_conversions') }}
 ),
 
 experiments as (
@@ -125,28 +125,28 @@ conversion_facts as (
         disputes.experiment_id,
         disputes.variation_id,
         disputes.event_key,
-        count_if(agreements.is_bot) as bot_conversions,
-        count_if(agreements.agreement = 'other_variation') as other_variation,
-        count_if(agreements.agreement = 'missing') as missing,
-        count_if(agreements.agreement = 'not_filled') as not_filled,
-        count_if(agreements.agreement = 'no_decision_seen') as no_decision_seen,
-        count_if(agreements.agreement = 'before_exposure') as before_exposure,
-        count_if(agreements.agreement = 'extra') as extra,
-        count_if(cast(agreements.occurred_at as date) < conversions.export_date)
+        count_if(attributions.is_bot) as bot_conversions,
+        count_if(attributions.agreement = 'other_variation') as other_variation,
+        count_if(attributions.agreement = 'missing') as missing,
+        count_if(attributions.agreement = 'not_filled') as not_filled,
+        count_if(attributions.agreement = 'no_decision_seen') as no_decision_seen,
+        count_if(attributions.agreement = 'before_exposure') as before_exposure,
+        count_if(attributions.agreement = 'extra') as extra,
+        count_if(cast(attributions.occurred_at as date) < conversions.export_date)
             as late_conversions
     from disputes
-    inner join agreements
+    inner join attributions
         on
-            disputes.experiment_id = agreements.experiment_id
-            and disputes.event_key = agreements.event_key
+            disputes.experiment_id = attributions.experiment_id
+            and disputes.event_key = attributions.event_key
             and (
-                disputes.variation_id is null or disputes.variation_id = agreements.variation_id
+                disputes.variation_id is null or disputes.variation_id = attributions.variation_id
             )
     inner join conversions
         on
-            agreements.event_id = conversions.event_id
+            attributions.event_id = conversions.event_id
             -- Not `=`: the vendor also attributes conversions that name no visitor.
-            and agreements.visitor_id is not distinct from conversions.visitor_id
+            and attributions.visitor_id is not distinct from conversions.visitor_id
     group by disputes.experiment_id, disputes.variation_id, disputes.event_key
 ),
 

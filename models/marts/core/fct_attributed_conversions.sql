@@ -41,7 +41,8 @@ derived as (
         exposures.experiment_id,
         exposures.variation_id,
         exposures.exposed_at,
-        true as is_derived
+        true as is_derived,
+        true as has_decision
     from conversions
     inner join exposures on conversions.visitor_id = exposures.visitor_id
     where {{ is_derived }}
@@ -68,7 +69,8 @@ vendor_only as (
         conversions.experiment_id,
         cast(null as string) as variation_id,
         exposures.exposed_at,
-        false as is_derived
+        false as is_derived,
+        coalesce(exposures.is_attributable, false) as has_decision
     from vendor as conversions
     left join exposures
         on
@@ -106,6 +108,19 @@ final as (
             when is_vendors then 'both'
             else 'derived'
         end as attribution_source,
+        case
+            when not is_derived and not has_decision then 'no_decision_seen'
+            when not is_derived and occurred_at < exposed_at then 'before_exposure'
+            when not is_derived then 'extra'
+            when
+                not is_vendors
+                and {{ optimizely_e3.any_element('experiments', optimizely_e3.names_experiment()) }}
+                then 'missing'
+            when not is_vendors then 'not_filled'
+            -- No variation is no '' either: staging reads that as NULL.
+            when coalesce(variation_id, '') = coalesce(vendor_variation_id, '') then 'agree'
+            else 'other_variation'
+        end as agreement,
         session_key,
         entity_id,
         event_name,

@@ -1,7 +1,7 @@
 with
 
-agreements as (
-    select * from {{ ref('int_attribution_agreement') }}
+attributions as (
+    select * from {{ ref('fct_attributed_conversions') }}
 ),
 
 counts as (
@@ -10,7 +10,7 @@ counts as (
         agreement,
         count(*) as conversion_count,
         count(distinct visitor_id) as visitor_count
-    from agreements
+    from attributions
     group by experiment_id, agreement
 ),
 
