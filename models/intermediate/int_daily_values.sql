@@ -17,23 +17,21 @@ funnel_steps as (
     select * from {{ ref('fct_funnel_steps') }}
 ),
 
+-- Who did not get through has 0, as has everybody without an observation.
 completions as (
     select
         funnel_steps.experiment_id,
         funnel_steps.visitor_id,
         funnel_steps.variation_id,
         funnel_steps.metric_name,
-        max(cast(case when funnel_steps.step = funnels.step_count then 1 else 0 end as double))
-            as value,
-        cast(min(funnel_steps.exposed_at) as date) as exposed_on,
-        cast(max(funnel_steps.reached_at) as date) as observed_on
+        cast(1 as double) as value,
+        cast(funnel_steps.exposed_at as date) as exposed_on,
+        cast(funnel_steps.reached_at as date) as observed_on
     from funnel_steps
-    inner join funnels on funnel_steps.metric_name = funnels.metric_name
-    group by
-        funnel_steps.experiment_id,
-        funnel_steps.visitor_id,
-        funnel_steps.variation_id,
-        funnel_steps.metric_name
+    inner join funnels
+        on
+            funnel_steps.metric_name = funnels.metric_name
+            and funnel_steps.step = funnels.step_count
 ),
 
 declared as (

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('int_event_observations') }}
 {{ config(materialized='table_if_changed') }}
 
 with
@@ -6,8 +7,18 @@ exposures as (
     select * from {{ ref('int_counted_exposures') }}
 ),
 
-metric_values as (
-    select * from {{ ref('int_metric_values') }}
+declared_observations as (
+    select * from {{ ref('int_declared_observations') }}
+),
+
+funnel_steps as (
+    select * from {{ ref('fct_funnel_steps') }}
+),
+
+outside_values as (
+    select *
+    from {{ ref('int_metric_values') }}
+    where metric_origin = 'outside'
 ),
 
 definitions as (
@@ -19,39 +30,41 @@ experiments as (
     from exposures
 ),
 
-observed as (
-    select
-        experiment_id,
-        metric_name,
-        metric_origin,
-        bool_or(denominator is not null) as is_ratio,
-        bool_or(conversion_count is not null) as is_of_conversions
-    from metric_values
-    group by experiment_id, metric_name, metric_origin
-),
-
+-- What anybody has an observation of.
 wanted as (
     select
         metric_name,
-        metric_origin,
-        bool_or(is_ratio) as is_ratio,
-        bool_or(is_of_conversions) as is_of_conversions
-    from observed
-    where metric_origin <> 'automatic'
-    group by metric_name, metric_origin
+        'declared' as metric_origin,
+        bool_or(denominator is not null) as is_ratio,
+        bool_or(conversion_count is not null) as is_of_conversions
+    from declared_observations
+    group by metric_name
+    union all
+    select distinct
+        metric_name,
+        'declared' as metric_origin,
+        false as is_ratio,
+        false as is_of_conversions
+    from funnel_steps
+    union all
+    select
+        metric_name,
+        'outside' as metric_origin,
+        bool_or(denominator is not null) as is_ratio,
+        false as is_of_conversions
+    from outside_values
+    group by metric_name
 ),
-
+{% if var('automatic_metrics') %}
+events as (
+    select distinct
+        experiment_id,
+        event_key
+    from {{ ref('int_event_observations') }}
+),
+{% endif %}
 -- An event that nobody of an experiment did is no metric of it; what was asked for is one of all.
 present as (
-    select
-        experiment_id,
-        metric_name,
-        metric_origin,
-        is_ratio,
-        is_of_conversions
-    from observed
-    where metric_origin = 'automatic'
-    union all
     select
         experiments.experiment_id,
         wanted.metric_name,
@@ -60,6 +73,18 @@ present as (
         wanted.is_of_conversions
     from experiments
     cross join wanted
+    {%- if var('automatic_metrics') %}
+    {%- for metric in optimizely_e3.automatic_metrics() %}
+    union all
+    select
+        experiment_id,
+        event_key || ': {{ metric.measure }}' as metric_name,
+        'automatic' as metric_origin,
+        false as is_ratio,
+        true as is_of_conversions
+    from events
+    {%- endfor %}
+    {%- endif %}
 ),
 
 final as (

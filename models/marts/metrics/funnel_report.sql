@@ -55,22 +55,71 @@ reached as (
     group by experiment_id, metric_name, variation_id, step
 ),
 
--- Percentiles by place: the engine's own keep every number in memory until the end.
-placed as (
+-- Percentiles by place: the engine's own keep every number in memory until the end. Only what is
+-- about as long as a percentile is sorted; how many there are of each length says which that is.
+timed as (
     select
         experiment_id,
         metric_name,
         variation_id,
         step,
         seconds_since_previous_step as seconds,
-        row_number() over (
-            partition by experiment_id, metric_name, variation_id, step
-            order by seconds_since_previous_step
-        ) - 1 as place,
-        count(*) over (partition by experiment_id, metric_name, variation_id, step) - 1
-            as last_place
+        floor(16e0 * ln(1e0 + seconds_since_previous_step)) as length
     from funnel_steps
     where seconds_since_previous_step is not null
+),
+
+counted_lengths as (
+    select
+        experiment_id,
+        metric_name,
+        variation_id,
+        step,
+        length,
+        count(*) as length_count
+    from timed
+    group by experiment_id, metric_name, variation_id, step, length
+),
+
+lengths as (
+    select
+        *,
+        sum(length_count) over (
+            partition by experiment_id, metric_name, variation_id, step
+            order by length
+        ) as count_so_far,
+        sum(length_count) over (partition by experiment_id, metric_name, variation_id, step) - 1
+            as last_place
+    from counted_lengths
+),
+
+-- Places count from 0.
+placed as (
+    select
+        timed.experiment_id,
+        timed.metric_name,
+        timed.variation_id,
+        timed.step,
+        timed.seconds,
+        lengths.count_so_far - lengths.length_count - 1 + row_number() over (
+            partition by
+                timed.experiment_id, timed.metric_name, timed.variation_id, timed.step, timed.length
+            order by timed.seconds
+        ) as place,
+        lengths.last_place
+    from timed
+    inner join lengths
+        on
+            timed.experiment_id = lengths.experiment_id
+            and timed.metric_name = lengths.metric_name
+            and timed.variation_id = lengths.variation_id
+            and timed.step = lengths.step
+            and timed.length = lengths.length
+    where
+        lengths.count_so_far > floor(0.5e0 * lengths.last_place)
+        and lengths.count_so_far - lengths.length_count <= ceil(0.5e0 * lengths.last_place)
+        or lengths.count_so_far > floor(0.9e0 * lengths.last_place)
+        and lengths.count_so_far - lengths.length_count <= ceil(0.9e0 * lengths.last_place)
 ),
 
 -- The rows on both sides of each percentile, and how far between them it is.

@@ -1,3 +1,11 @@
+{%- set keys = ['experiment_id', 'variation_id', 'segment_name', 'segment_value'] %}
+{%- set sums_of_values = {
+    'unique_conversions': 'cast(count_if(%(now)s <> 0) as bigint)',
+    'total_conversions': 'cast(sum(conversion_count) as bigint)',
+    'value_sum': 'sum(%(now)s)',
+    'value_sum_squares': 'sum(%(now)s * %(now)s)',
+} %}
+
 with
 
 exposures as (
@@ -8,8 +16,10 @@ experiment_metrics as (
     select * from {{ ref('int_experiment_metrics') }}
 ),
 
-metric_values as (
-    select * from {{ ref('int_metric_values') }}
+observed_values as (
+    select *
+    from {{ ref('int_metric_values') }}
+    where metric_origin <> 'automatic'
 ),
 
 covariates as (
@@ -50,52 +60,50 @@ arms as (
 
 -- Visitors without a value add nothing to a sum: only those with one are read.
 segmented_values as (
-    select
-        experiment_id,
-        variation_id,
-        metric_name,
-        'all' as segment_name,
-        'all' as segment_value,
-        value,
-        denominator,
-        conversion_count
-    from metric_values
-    {%- if var('segments') %}
-    union all
-    select
-        metric_values.experiment_id,
-        metric_values.variation_id,
-        metric_values.metric_name,
-        exposures.segment_name,
-        exposures.segment_value,
-        metric_values.value,
-        metric_values.denominator,
-        metric_values.conversion_count
-    from metric_values
-    inner join exposures
-        on
-            metric_values.experiment_id = exposures.experiment_id
-            and metric_values.visitor_id = exposures.visitor_id
-    where exposures.segment_name <> 'all'
-    {%- endif %}
+    {{ optimizely_e3.in_segments('observed_values', 'exposures') }}
+),
+{% if var('automatic_metrics') %}
+event_observations as (
+    select *
+    from {{ ref('int_event_observations') }}
+    where is_latest
 ),
 
+segmented_events as (
+    {{ optimizely_e3.in_segments('event_observations', 'exposures') }}
+),
+
+{{ optimizely_e3.automatic_sums('segmented_events', keys, sums_of_values) }},
+{% endif %}
 sums as (
     select
-        experiment_id,
-        variation_id,
+        {%- for key in keys %}
+        {{ key }},
+        {%- endfor %}
         metric_name,
-        segment_name,
-        segment_value,
-        cast(count_if(value <> 0) as bigint) as unique_conversions,
-        cast(sum(conversion_count) as bigint) as total_conversions,
-        sum(value) as value_sum,
-        sum(value * value) as value_sum_squares,
+        {%- for name, sum in sums_of_values.items() %}
+        {{ sum | format(now='value') }} as {{ name }},
+        {%- endfor %}
         sum(denominator) as denominator_sum,
         sum(denominator * denominator) as denominator_sum_squares,
         sum(value * denominator) as cross_product_sum
     from segmented_values
-    group by experiment_id, variation_id, metric_name, segment_name, segment_value
+    group by {{ keys | join(', ') }}, metric_name
+    {%- if var('automatic_metrics') %}
+    union all
+    select
+        {%- for key in keys %}
+        {{ key }},
+        {%- endfor %}
+        metric_name,
+        {%- for name in sums_of_values %}
+        {{ name }},
+        {%- endfor %}
+        cast(null as double) as denominator_sum,
+        cast(null as double) as denominator_sum_squares,
+        cast(null as double) as cross_product_sum
+    from automatic
+    {%- endif %}
 ),
 
 -- The same once more: of a common table that is read twice, DuckDB writes out every row.
