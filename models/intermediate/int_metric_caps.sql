@@ -1,3 +1,5 @@
+{{ config(materialized='table_if_changed') }}
+
 with
 
 observations as (
