@@ -1,5 +1,6 @@
 """The dbt project, run in this process: start-up would dominate hundreds of builds."""
 
+import atexit
 import csv
 import gc
 import os
@@ -202,4 +203,7 @@ def _parsed_project(target: str, name: str, root: Path) -> Any:
     os.environ["OPTIMIZELY_E3_WAREHOUSE"] = name
     result = dbtRunner().invoke(["parse", *_flags(target, name, root, "--quiet")])
     assert result.success, failures(result)
+    # It stays until the process ends: each collection of garbage would look through all of it.
+    gc.freeze()
+    atexit.register(gc.unfreeze)
     return result.result
