@@ -1,20 +1,14 @@
-"""Runs `loader` as a process that kills itself at a named point: no warning, no clean-up.
-
-`python -m tests.loader.faults.killed <kind of pull> <point> <arguments of loader…>`, of `POINTS`.
-"""
+"""Has a process of `loader` kill itself at a named point: no warning, no clean-up."""
 
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
-
-from loader.__main__ import main
 
 HALF_A_FILE = "the rest of a file"
 
@@ -100,6 +94,13 @@ class Watched:
         return self._connection.executemany(sql, *arguments)
 
 
+def arm_pull(kind: str, point: str) -> None:
+    """Has this process die at a point of a kind of pull, of `POINTS`."""
+    if kind != "together":  # else it depends on time how many days are landed at once
+        import_module("loader.landing.fetch").BATCH_ROWS = 1  # type: ignore[attr-defined]
+    arm(point, POINTS[kind][point])
+
+
 def arm(point: str, call: int) -> None:
     """Has this process die before that call of the point."""
     numbers = count(1)
@@ -156,11 +157,3 @@ def _owner(name: str) -> tuple[Any, str]:
             owner = getattr(owner, part)
         return owner, last
     raise ModuleNotFoundError(name)
-
-
-if __name__ == "__main__":
-    kind, point = sys.argv.pop(1), sys.argv.pop(1)
-    if kind != "together":  # else it depends on time how many days are landed at once
-        import_module("loader.landing.fetch").BATCH_ROWS = 1  # type: ignore[attr-defined]
-    arm(point, POINTS[kind][point])
-    main()

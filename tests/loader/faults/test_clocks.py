@@ -72,6 +72,6 @@ def test_midnight_in_a_time_zone(s3_trial: Trial, zone: str) -> None:
                 bodies |= {key: written_as(shape, key, rows) for key, rows in files}
     s3_trial.publish(state)
     s3_trial.put_all(bodies)
-    done = s3_trial.pulls_process(TZ=zone)
+    done = s3_trial.process(TZ=zone)
     assert done.returncode == ExitCode.DONE, done
     s3_trial.recovers()

@@ -1,8 +1,5 @@
 """Two pulls at once into one warehouse: one lands, the other says so, nothing is there twice."""
 
-import subprocess
-import sys
-
 import pytest
 
 from loader.errors import ExitCode
@@ -16,7 +13,7 @@ from tests.loader.faults.trial import Trial
 def test_a_second_one_while_the_first_is_at_work(s3_trial: Trial, kind: str) -> None:
     s3_trial.publish(few_days(2))
     others: list[Done] = []
-    second = meanwhile(lambda: others.append(s3_trial.pulls_process()))
+    second = meanwhile(lambda: others.append(s3_trial.process()))
     # The first listings only look for the export; from then on the first pull holds the spool.
     after = 4 if kind == "LIST" else s3_trial.rng.randrange(4)
     s3_trial.proxy.spoil(kind, second, after=after)
@@ -29,16 +26,8 @@ def test_a_second_one_while_the_first_is_at_work(s3_trial: Trial, kind: str) -> 
 
 def test_many_that_start_together(s3_trial: Trial) -> None:
     s3_trial.publish(few_days(2))
-    command = [sys.executable, "-m", "loader", *map(str, s3_trial.arguments())]
-    pipe = subprocess.PIPE
-    started = [
-        subprocess.Popen(command, stdout=pipe, stderr=pipe, encoding="utf-8") for _ in range(4)
-    ]
-    codes = []
-    for process in started:
-        stdout, stderr = process.communicate(timeout=60)
-        s3_trial.look_at(Done(process.returncode, stdout, stderr))
-        codes.append(process.returncode)
+    started = [s3_trial.started() for _ in range(4)]
+    codes = [s3_trial.look_at(process.done()).returncode for process in started]
     assert ExitCode.DONE in codes
     assert set(codes) <= {ExitCode.DONE, ExitCode.DATABASE_IN_USE}
     s3_trial.check_days()

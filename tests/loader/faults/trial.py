@@ -1,11 +1,8 @@
 """One fault tried: pulls while something is wrong, then the clean pull and all that must hold."""
 
-import os
 import random
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +14,7 @@ from tests.loader.command import Command, Done
 from tests.loader.days import check_ledger, days_of, kept_open
 from tests.loader.exports import beside, expected, staged
 from tests.loader.faults.faulty import FaultProxy
+from tests.loader.faults.warm import WarmProcess, unprepared
 from tests.models.histories import State, parquet_bytes
 
 ALL = ("--since", "2020-01-01")
@@ -94,16 +92,13 @@ class Trial:
         assert "w.duckdb.spool" not in beside(self.warehouse)
         return done
 
-    def process(self, module: str, *arguments: str | Path, **env: str) -> Done:
-        """A module, run in a process of its own."""
-        done = subprocess.run(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            env=os.environ | env,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-        )
-        return self.look_at(Done(done.returncode, done.stdout, done.stderr))
+    def process(self, prepare: Callable[[], object] = unprepared, **env: str) -> Done:
+        """A pull in a process of its own, with these settings in its environment."""
+        return self.look_at(self.started(prepare, **env).done())
+
+    def started(self, prepare: Callable[[], object] = unprepared, **env: str) -> WarmProcess:
+        """The same, not waited for."""
+        return WarmProcess(*self.arguments(), prepare=prepare, **env)
 
     def look_at(self, done: Done) -> Done:
         """Whatever a command says or leaves: no traceback, no secret, one line for an error."""
@@ -114,10 +109,6 @@ class Trial:
             for path in files_below(self.folder):
                 assert secret.encode() not in path.read_bytes(), path
         return done
-
-    def pulls_process(self, **env: str) -> Done:
-        """A pull in a process of its own, with these settings in its environment."""
-        return self.process("loader", *self.arguments(), **env)
 
     def fails(self, *codes: ExitCode) -> str:
         """A pull that ends with one of these codes and lands nothing wrong; what it says."""
