@@ -1,4 +1,7 @@
-"""`kill -9` at any instant, named or not: each day is whole, as it was, or as it is now."""
+"""`kill -9` at any instant, named or not: each day is whole, as it was, or as it is now.
+
+Most pulls begin warm; every `FRESH`th is the command as users start it.
+"""
 
 import random
 import shutil
@@ -15,9 +18,12 @@ from loader.demo import write_export
 from loader.errors import ExitCode
 from loader.export.layout import Unit, open_export
 from loader.plan import read_ledger
-from tests.loader.days import check_ledger, days_of
+from tests.loader.days import Days, check_ledger, days_of, kept_open
 from tests.loader.exports import Contents, beside, pull, query, staged
 from tests.loader.faults.report import PROPERTY
+from tests.loader.faults.warm import WarmProcess
+
+FRESH = 6
 
 
 @dataclass
@@ -36,10 +42,10 @@ class Kills:
 
     def measure(self) -> None:
         """Times one undisturbed pull."""
-        with self._start() as process:
-            _wait_for(self._spool.exists, process)
-            started = time.monotonic()
-            assert process.wait() == ExitCode.DONE
+        process = WarmProcess(*self._arguments)
+        _wait_for(self._spool.exists, process)
+        started = time.monotonic()
+        assert process.wait() == ExitCode.DONE
         self.seconds = time.monotonic() - started
 
     def kill(self) -> None:
@@ -52,13 +58,13 @@ class Kills:
         if not self.warehouse.exists():
             instants.append((self._is_being_made, 0.002))
         begun, longest = self.rng.choice(instants)
-        with self._start() as process:
-            _wait_for(begun, process)
-            time.sleep(self.rng.uniform(0, longest))
-            process.send_signal(signal.SIGKILL)
-            if process.wait() != -signal.SIGKILL:
-                self.seconds *= 0.9  # the machine was busier when it was measured
-                return
+        process = self._start()
+        _wait_for(begun, process)
+        time.sleep(self.rng.uniform(0, longest))
+        process.kill()
+        if process.wait() != -signal.SIGKILL:
+            self.seconds *= 0.9  # the machine was busier when it was measured
+            return
         self.killed += 1
         self.midway += bool(beside(self.warehouse) - {self.warehouse.name})
 
@@ -77,17 +83,19 @@ class Kills:
     def _unfinished(self) -> Path:
         return self.warehouse.with_name(self.warehouse.name + ".new")
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "loader", "pull", "--since", "2020-01-01"),
-                *("--source", str(self.source), "--warehouse", str(self.warehouse)),
-            ],
-            stdout=subprocess.DEVNULL,
-        )
+    @property
+    def _arguments(self) -> tuple[str | Path, ...]:
+        pull = ("pull", "--since", "2020-01-01")
+        return (*pull, "--source", self.source, "--warehouse", self.warehouse)
+
+    def _start(self) -> "WarmProcess | subprocess.Popen[bytes]":
+        if self.killed % FRESH:
+            return WarmProcess(*self._arguments)
+        command = [sys.executable, "-m", "loader", *map(str, self._arguments)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
-def _wait_for(begun: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+def _wait_for(begun: Callable[[], bool], process: "WarmProcess | subprocess.Popen[bytes]") -> None:
     while process.poll() is None and not begun():
         time.sleep(0.0002)
 
@@ -108,10 +116,13 @@ def test_of_a_first_pull(
     kills.warehouse.parent.mkdir()
     while kills.killed < 12:
         kills.kill()
-        days = days_of(kills.warehouse) if kills.warehouse.exists() else {}
+        days: Days = {}
+        if kills.warehouse.exists():
+            with kept_open(kills.warehouse):
+                days = days_of(kills.warehouse)
+                if days:
+                    check_ledger(kills.warehouse, days)
         assert days == {unit: wanted[unit] for unit in days}
-        if days:
-            check_ledger(kills.warehouse, days)
         if days == wanted:  # nothing is left to be killed: once more from the start
             _clean_pull_equals(kills, rows)
             shutil.rmtree(kills.warehouse.parent)
@@ -144,12 +155,14 @@ def test_of_a_rewritten_export(
     kills.warehouse = _copy(landed, tmp_path / "killed")
     while kills.killed < 6:
         kills.kill()
-        days = days_of(kills.warehouse)
-        check_ledger(kills.warehouse, days)
-        replaced = {unit for unit in days if days[unit] == new[unit]}
-        assert days == {unit: (new if unit in replaced else old)[unit] for unit in old}
-        _check_fingerprints(kills, replaced)
-        assert _changed_visitors(kills.warehouse) == {unit: visitors[unit] for unit in replaced}
+        with kept_open(kills.warehouse):
+            days = days_of(kills.warehouse)
+            check_ledger(kills.warehouse, days)
+            replaced = {unit for unit in days if days[unit] == new[unit]}
+            assert days == {unit: (new if unit in replaced else old)[unit] for unit in old}
+            _check_fingerprints(kills, replaced)
+            changed = _changed_visitors(kills.warehouse)
+            assert changed == {unit: visitors[unit] for unit in replaced}
         if days == new:
             _clean_pull_equals(kills, rows)
             shutil.rmtree(kills.warehouse.parent)
@@ -163,10 +176,11 @@ def test_of_a_rewritten_export(
 def _clean_pull_equals(kills: Kills, rows: Contents) -> None:
     result = pull(kills.source, kills.warehouse)
     assert result.exit_code == ExitCode.DONE
-    assert staged(kills.warehouse) == rows
     if result.landed:
         assert beside(kills.warehouse) == {kills.warehouse.name}
-    check_ledger(kills.warehouse, days_of(kills.warehouse))
+    with kept_open(kills.warehouse):
+        assert staged(kills.warehouse) == rows
+        check_ledger(kills.warehouse, days_of(kills.warehouse))
 
 
 def _copy(warehouse: Path, folder: Path) -> Path:
