@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -32,7 +33,7 @@ class StoredObject:
     body: bytes
     written_at: float
 
-    @property
+    @cached_property
     def etag(self) -> str:
         return f'"{hashlib.md5(self.body).hexdigest()}"'
 
@@ -201,19 +202,15 @@ class GcsHandler(BaseHTTPRequestHandler):
         after = urlsafe_b64decode(asked.get("continuation-token", "")).decode()
         with bucket.lock:
             objects = dict(bucket.objects)
-        entries: dict[str, str] = {}
-        for key in sorted(objects):
-            if not key.startswith(prefix):
-                continue
-            head, cut, _ = key.removeprefix(prefix).partition(delimiter or "\0")
-            if delimiter and cut:
-                common = prefix + head + delimiter
-                entries[common] = (
-                    f"<CommonPrefixes><Prefix>{escape(common)}</Prefix></CommonPrefixes>"
-                )
-            else:
-                entries[key] = _contents(key, objects[key])
-        names = [name for name in sorted(entries) if name > after]
+        found: dict[str, StoredObject | None] = {}
+        for key, stored in objects.items():
+            if key.startswith(prefix):
+                head, cut, _ = key.removeprefix(prefix).partition(delimiter or "\0")
+                if delimiter and cut:
+                    found[prefix + head + delimiter] = None
+                else:
+                    found[key] = stored
+        names = [name for name in sorted(found) if name > after]
         page = names[: bucket.page_size]
         is_cut = len(names) > len(page)
         following = urlsafe_b64encode(page[-1].encode()).decode() if is_cut else ""
@@ -223,7 +220,7 @@ class GcsHandler(BaseHTTPRequestHandler):
             f"<Name>{bucket.bucket}</Name><Prefix>{escape(prefix)}</Prefix>"
             f"<KeyCount>{len(page)}</KeyCount><IsTruncated>{str(is_cut).lower()}</IsTruncated>"
             + (f"<NextContinuationToken>{following}</NextContinuationToken>" if is_cut else "")
-            + "".join(entries[name] for name in page)
+            + "".join(_entry(name, found[name]) for name in page)
             + "</ListBucketResult>"
         )
         self._answer(200, body.encode(), {"Content-Type": "application/xml"})
@@ -264,7 +261,10 @@ class GcsHandler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _contents(key: str, found: StoredObject) -> str:
+def _entry(key: str, found: StoredObject | None) -> str:
+    """What a listing says of an object, or of a folder, which has none of its own."""
+    if found is None:
+        return f"<CommonPrefixes><Prefix>{escape(key)}</Prefix></CommonPrefixes>"
     written_at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(found.written_at))
     return (
         f"<Contents><Key>{escape(key)}</Key><Generation>1</Generation>"

@@ -111,7 +111,7 @@ def _count(rows: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["checksums", "checksums of plain pages"])
-def test_bits_flipped_at_rest(s3_trial: Trial, kind: str) -> None:
+def test_bits_flipped_at_rest(gcs_trial: Trial, kind: str) -> None:
     """The store gives damaged bytes and the ETag of those: only the file itself can tell.
 
     With checksums of its pages every flip in their bytes is found; what stays unfound is in
@@ -122,17 +122,17 @@ def test_bits_flipped_at_rest(s3_trial: Trial, kind: str) -> None:
     whole = written_as(kind, key, rows)
     pages, footer = split_footer(whole)
     keys = [f"{key}.{number}" for number in range(FLIPS)]
-    s3_trial.publish({("events", day(0)): []})
-    s3_trial.put_all({name: flip_bit(pages, s3_trial.rng) + footer for name in keys})
+    gcs_trial.publish({("events", day(0)): []})
+    gcs_trial.put_all({name: flip_bit(pages, gcs_trial.rng) + footer for name in keys})
 
     found: set[str] = set()
     # Twice: files whose checksums hold are read only when no other file is bad.
     for _ in range(2):
-        if s3_trial.pull().returncode == ExitCode.BAD_INPUT:
+        if gcs_trial.pull().returncode == ExitCode.BAD_INPUT:
             sql = "select key from optimizely_ledger.quarantined_files"
-            for (name,) in query(s3_trial.warehouse, sql):
-                s3_trial.bucket.delete(name)
+            for (name,) in query(gcs_trial.warehouse, sql):
+                gcs_trial.bucket.delete(name)
                 found.add(name)
     assert len(found) > FLIPS // 2
-    s3_trial.state = {("events", day(0)): [(name, rows) for name in keys if name not in found]}
-    s3_trial.recovers()
+    gcs_trial.state = {("events", day(0)): [(name, rows) for name in keys if name not in found]}
+    gcs_trial.recovers()
