@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import duckdb
 
@@ -56,6 +56,14 @@ class Plan:
     """The last day of the window, of each type that has no folder for it yet."""
 
 
+class _Noted(NamedTuple):
+    """All that a plan asks the ledger for, at once: to open the file takes longer than to read."""
+
+    landed: dict[Unit, ledger.LandedDay]
+    pruned: set[Unit]
+    quarantined: dict[Unit, set[ExportFile]]
+
+
 def read_ledger(warehouse: Path) -> dict[Unit, ledger.LandedDay]:
     """All landed days; empty where the warehouse does not exist yet."""
     return _read(warehouse, ledger.landed_days, {})
@@ -95,10 +103,9 @@ def plan_pull(
             only what is landed of it is compared.
         force: Land every ready day again, changed or not.
     """
-    landed = read_ledger(warehouse)
+    landed, pruned, quarantined = _read(warehouse, _noted, _Noted({}, set(), {}))
     plan = Plan()
-    units = _units(export, export_types, window, landed.keys(), read_pruned(warehouse), plan)
-    quarantined = read_quarantined(warehouse)
+    units = _units(export, export_types, window, landed.keys(), pruned, plan)
     moved: list[tuple[ledger.LandedDay, ListedDay]] = []
 
     def look(unit: Unit) -> ListedDay:
@@ -154,6 +161,14 @@ def _read(
         return nothing
     with open_warehouse(warehouse, read_only=True) as connection:
         return read(connection)
+
+
+def _noted(connection: duckdb.DuckDBPyConnection) -> _Noted:
+    return _Noted(
+        ledger.landed_days(connection),
+        ledger.pruned_units(connection),
+        ledger.quarantined_files(connection),
+    )
 
 
 def _plan_moved(

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -128,11 +129,8 @@ def bring_up_to_date(path: Path) -> None:
     """
     if not path.exists():
         return
-    with duckdb.connect() as blank:
-        create_tables(blank)
-        wanted = _column_names(blank)
     with open_warehouse(path, read_only=True) as connection:
-        is_current = not ledger.exists(connection) or wanted <= _column_names(connection)
+        is_current = not ledger.exists(connection) or _made_columns() <= _column_names(connection)
     if not is_current:
         with open_warehouse(path) as connection:
             create_tables(connection)
@@ -145,6 +143,14 @@ def _no_disk_space(path: Path) -> LoaderError:
         "free some space and run the command again",
         ExitCode.NO_DISK_SPACE,
     )
+
+
+@cache
+def _made_columns() -> set[tuple[str, ...]]:
+    """All columns of the tables that are made today."""
+    with duckdb.connect() as blank:
+        create_tables(blank)
+        return _column_names(blank)
 
 
 def _column_names(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, ...]]:
