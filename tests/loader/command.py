@@ -7,16 +7,21 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+import typer
 
 from loader.__main__ import main
 from loader.errors import ExitCode
 from tests.loader.exports import few_days
 from tests.models.histories import write_state
+
+PUT_TOGETHER = cache(typer.main.get_command)
+"""Options of all commands are read from their functions once, not for each command that is run."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Command:
             redirect_stdout(stdout),
             redirect_stderr(stderr),
             mock.patch.object(sys, "argv", argv),
+            mock.patch("typer.main.get_command", PUT_TOGETHER),
             pytest.raises(SystemExit) as ended,
         ):
             main()

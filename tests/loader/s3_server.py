@@ -34,6 +34,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+PAGE_SIZE = 100
+"""Keys in a page of a listing, where Amazon's have a thousand: pages are filled sooner."""
 PREFIX = "v1/account_id=12345/"
 REGION = "us-east-1"
 
@@ -235,7 +237,7 @@ class S3Server:
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env=cleaned_environment(),
+            env=cleaned_environment() | {"MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE_SIZE)},
         )
         self.direct_url = f"http://127.0.0.1:{port}"
         try:

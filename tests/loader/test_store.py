@@ -15,7 +15,7 @@ from loader.export.access import Access
 from loader.export.cloud import CloudStore
 from loader.export.layout import Export, ExportFile, SourceChanged, open_export
 from loader.export.store import save
-from tests.loader.s3_server import S3Export
+from tests.loader.s3_server import PAGE_SIZE, S3Export
 
 DAY = date(2026, 1, 2)
 FOLDER = f"type=events/date={DAY}/"
@@ -83,7 +83,7 @@ class TestS3:
             assert (tmp_path / str(number)).read_bytes() == bodies[file.key]
 
     def test_reads_every_page_of_a_listing(self, s3_export: S3Export) -> None:
-        keys = [f"{FOLDER}event=e/part-{number:05}" for number in range(1100)]
+        keys = [f"{FOLDER}event=e/part-{number:05}" for number in range(PAGE_SIZE + 10)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(s3_export.put, keys))
         export = open_s3_export(s3_export)

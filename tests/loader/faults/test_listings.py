@@ -8,6 +8,7 @@ from loader.errors import ExitCode
 from tests.loader.exports import conversion, conversions_of, day, expected, few_days, staged
 from tests.loader.faults.faulty import ENDLESSLY, CarriedOver, left_out, meanwhile, repeated
 from tests.loader.faults.trial import Trial
+from tests.loader.s3_server import PAGE_SIZE
 from tests.loader.test_store import AWKWARD_NAMES
 from tests.models.histories import State, parquet_bytes
 
@@ -142,7 +143,7 @@ def test_a_mark_removed_while_the_day_downloads(trial: Trial) -> None:
 
 
 def count_keys(trial: Trial, count: int, is_data: Callable[[int], bool]) -> None:
-    """A day of so many keys is landed whole: pages of a listing hold a thousand."""
+    """A day of so many keys is landed whole; those that are not of data are hidden."""
     [(first, rows)] = conversions_of(day(0), conversion("one"))["events", day(0)]
     bodies = {f"{DAY}event={number:05}/.hidden": b"" for number in range(count)}
     keys = [f"{DAY}event={number:05}/part-0.parquet" for number in range(count) if is_data(number)]
@@ -154,19 +155,20 @@ def count_keys(trial: Trial, count: int, is_data: Callable[[int], bool]) -> None
     trial.recovers()
 
 
-def is_at_an_edge(number: int) -> bool:
-    """Few keys are of data, for what matters is where pages end; the rest is hidden."""
-    return number % 1000 in {0, 1, 2, 997, 998, 999} or number % 100 == 0
+def at_the_edges(page_size: int) -> Callable[[int], bool]:
+    """Few keys are of data, for what matters is where pages end."""
+    edges = {0, 1, 2, page_size - 3, page_size - 2, page_size - 1}
+    return lambda number: number % page_size in edges or number % 100 == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 10_000])
 def test_counts_of_keys(gcs_trial: Trial, count: int) -> None:
-    count_keys(gcs_trial, count, is_at_an_edge)
+    count_keys(gcs_trial, count, at_the_edges(1000))
 
 
-@pytest.mark.parametrize("count", [0, 1, 1001])
+@pytest.mark.parametrize("count", [0, 1, PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1])
 def test_counts_of_keys_in_s3(s3_trial: Trial, count: int) -> None:
-    count_keys(s3_trial, count, is_at_an_edge)
+    count_keys(s3_trial, count, at_the_edges(PAGE_SIZE))
 
 
 def test_a_thousand_and_one_files(gcs_trial: Trial) -> None:
