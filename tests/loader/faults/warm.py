@@ -10,12 +10,21 @@ from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
+
+from typer.core import TyperGroup
 
 from loader.__main__ import main
-from tests.loader.command import Done
+from loader.cli import app
+from tests.loader.command import PUT_TOGETHER, Done
 
 FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["loader.cli", __name__])
+FORKS.set_forkserver_preload([__name__])
+
+# What reads options is imported when some are first read: wherever this module is, it was already.
+_commands = PUT_TOGETHER(app)
+assert isinstance(_commands, TyperGroup)
+_commands.commands["pull"].make_context("pull", ["--source", "."])
 
 
 def unprepared() -> None:
@@ -77,4 +86,5 @@ def _run(
         os.dup2(os.open(path, os.O_WRONLY), number)
     prepare()
     sys.argv = ["loader", *arguments]
-    main()
+    with mock.patch("typer.main.get_command", PUT_TOGETHER):
+        main()
