@@ -50,7 +50,7 @@ def paths(
             [
                 {
                     "address": export.address(file),
-                    "size": file.size,
+                    "bytes": file.size,
                     "etag": file.etag,
                     "type": day.export_type,
                     "date": day.export_date,

@@ -111,7 +111,7 @@ def _as_json(taken: Sample, export: Export) -> dict[str, Any]:
         "address": export.address(taken.file),
         "type": taken.export_type,
         "date": taken.export_date,
-        "size": taken.file.size,
+        "bytes": taken.file.size,
         "etag": taken.file.etag,
         "row_count": taken.row_count,
         "row_group_count": taken.row_group_count,

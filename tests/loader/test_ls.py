@@ -202,7 +202,7 @@ class TestPaths:
 
         told = json.loads(loader("paths", "--source", export, "--json").stdout)
         assert [item["address"] for item in told] == [str(path) for path in wanted]
-        assert [item["size"] for item in told] == [path.stat().st_size for path in wanted]
+        assert [item["bytes"] for item in told] == [path.stat().st_size for path in wanted]
         assert {item["type"] for item in told} == {"decisions", "events"}
         assert {item["date"] for item in told} == {str(day(n)) for n in range(3)}
         assert all(item["etag"] for item in told)

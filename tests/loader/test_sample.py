@@ -80,7 +80,7 @@ class TestColumns:
         assert told["compression"] == ["zstd"]
         assert told["rows"] == []
         assert told["reason"] == "required columns are missing: uuid"
-        assert told["size"] == len(content)
+        assert told["bytes"] == len(content)
 
     def test_page_checksums(self, loader: Command, tmp_path: Path) -> None:
         content = parquet(columns(), write_page_checksum=True)
