@@ -92,8 +92,8 @@ class Result:
 
     @property
     def method(self) -> str:
-        """The method that the verdict was reached with."""
-        return FIXED_HORIZON if self.decided_by.startswith(FIXED_HORIZON) else ALWAYS_VALID
+        """The method among `METHODS` that the verdict was reached with."""
+        return _method(self.decided_by)
 
     def by(self, method: str) -> Interval:
         """What a method says of it."""
@@ -172,6 +172,16 @@ class Experiment:
     days: list[Day]
     steps: list[FunnelStep]
 
+    @property
+    def decided_by(self) -> str:
+        """How its verdicts were reached, all in the same way; empty where nothing is compared."""
+        return next((result.decided_by for result in self.results if not result.is_baseline), "")
+
+    @property
+    def method(self) -> str:
+        """The method among `METHODS` that its verdicts were reached with."""
+        return _method(self.decided_by)
+
     def metrics(self, segment_name: str = EVERYONE) -> dict[str, list[Result]]:
         """The results of a kind of segment by metric, in the order in which they are shown."""
         by_metric: dict[str, list[Result]] = {}
@@ -179,6 +189,10 @@ class Experiment:
             if result.segment_name == segment_name:
                 by_metric.setdefault(result.metric_name, []).append(result)
         return by_metric
+
+
+def _method(decided_by: str) -> str:
+    return FIXED_HORIZON if decided_by.startswith(FIXED_HORIZON) else ALWAYS_VALID
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,7 @@ def draw_experiment(
         if (result.segment_name, result.segment_value) == (view.segment_name, view.segment_value)
         and (view.metric is None or result.metric_name == view.metric)
     ]
-    compared = [result for result in experiment.results if not result.is_baseline]
-    method = view.method or (compared[0].method if compared else "always_valid")
+    method = view.method or experiment.method
     end = bars.scale((result for result in in_view if result.role != "automatic"), method)
     baseline = next((r.variation_id for r in experiment.results if r.is_baseline), None)
     sections, left_out = _results(experiment, in_view, view, method, end)
@@ -118,7 +117,7 @@ def draw_experiment(
         panels=[(panel, tables.panel(panel)) for panel in panels],
         checks=tables.checks(headline),
         method=METHODS[method],
-        decided_by=_decided_by(compared),
+        decided_by=experiment.decided_by.replace("_", " "),
         read_at=read_at,
     )
 
@@ -316,10 +315,6 @@ def _segments(
                 )
             )
     return drawn, left_out
-
-
-def _decided_by(compared: Sequence[Result]) -> str:
-    return compared[0].decided_by.replace("_", " ") if compared else ""
 
 
 def missing(state: ExportState) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from loader.errors import ExitCode, LoaderError, shown
-from report.marts import ALWAYS_VALID, Experiment, Marts
+from report.marts import Experiment, Marts
 from report.view import View
 
 FOLDER = Path(__file__).parent / "panels"
@@ -44,14 +44,13 @@ def read_panels(
         LoaderError: A query is wrong.
     """
     metric = view.metric or next(iter(experiment.metrics()), None)
-    decided_by = [result.method for result in experiment.results[:1]]
     values = {
         "experiment_id": experiment.headline.experiment_id,
         "metric_name": metric,
         "segment_name": view.segment_name,
         "segment_value": view.segment_value,
         "counted_by": view.counted_by,
-        "method": view.method or next(iter(decided_by), ALWAYS_VALID),
+        "method": view.method or experiment.method,
     }
     return [_read(marts, path, values) for path in sorted(folder.glob("*.sql"))]
 

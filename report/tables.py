@@ -53,7 +53,7 @@ FUNNEL_COLUMNS = ("Visitors", "% of exposed", "% of previous", "Drop-off", "Medi
 def results(
     groups: Sequence[tuple[Markup, Sequence[Result]]],
     variations: Sequence[Variation],
-    method: str | None,
+    method: str,
     end: float,
 ) -> Markup:
     """A row for each result, in groups.
@@ -61,7 +61,7 @@ def results(
     Args:
         groups: Heading of a group, and its rows.
         variations: For their names.
-        method: Whose intervals and p-values; None is that which decided.
+        method: Whose intervals and p-values.
         end: End of the scale of the bars.
     """
     names = {variation.variation_id: variation.variation_name for variation in variations}
@@ -71,7 +71,7 @@ def results(
             [
                 (
                     formatting.named(result.variation_id, names.get(result.variation_id)),
-                    *_result(result, method or result.method, end),
+                    *_result(result, method, end),
                 )
                 for result in of_group
             ],

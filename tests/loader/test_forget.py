@@ -4,7 +4,6 @@ import io
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -39,6 +38,7 @@ from tests.loader.exports import (
     query,
     staged,
 )
+from tests.loader.warm import WarmProcess
 from tests.models.comparison import BUILT, assert_equals_full_refresh
 from tests.models.histories import State, history, write_state
 from tests.models.project import Project
@@ -381,14 +381,14 @@ def test_kills(tmp_path: Path) -> None:
         shutil.copy(landed, warehouse)
         spool, copy = (warehouse.with_name(f"w.duckdb.{name}") for name in ("spool", "new"))
         begun = rng.choice([spool, copy])
-        with _start(warehouse, visitors) as process:
-            while process.poll() is None and not begun.exists():
-                time.sleep(0.0002)
-            time.sleep(rng.uniform(0, longest if begun is spool else 0.2))
-            process.send_signal(signal.SIGKILL)
-            if process.wait() != -signal.SIGKILL:
-                longest *= 0.9
-                continue
+        process = _start(warehouse, visitors)
+        while process.poll() is None and not begun.exists():
+            time.sleep(0.0002)
+        time.sleep(rng.uniform(0, longest if begun is spool else 0.2))
+        process.kill()
+        if process.wait() != -signal.SIGKILL:
+            longest *= 0.9
+            continue
         killed += 1
         seen["unfinished"] += copy.exists()
         found = staged(warehouse)
@@ -467,12 +467,9 @@ def test_builds_afterwards_equal_a_full_refresh(tmp_path: Path) -> None:
             assert project.query(sql, visitor) == []
 
 
-def _start(warehouse: Path, visitors: list[str]) -> "subprocess.Popen[bytes]":
+def _start(warehouse: Path, visitors: list[str]) -> WarmProcess:
     named = [argument for visitor in visitors for argument in ("--visitor-id", visitor)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "loader", "forget", "--warehouse", str(warehouse), *named],
-        stdout=subprocess.DEVNULL,
-    )
+    return WarmProcess("forget", "--warehouse", warehouse, *named)
 
 
 def _fail(*_: object) -> int:

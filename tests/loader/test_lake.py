@@ -5,9 +5,8 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +39,11 @@ from tests.loader.exports import (
     pull,
     staged,
 )
+from tests.loader.faults.killed import arm
 from tests.loader.gcs_server import GcsServer
 from tests.loader.s3_server import S3Export, S3Server
 from tests.loader.test_forget import visitors_of, without
+from tests.loader.warm import WarmProcess
 from tests.models.histories import State, history, write_state
 
 VISITOR = "visitor of d0-0"
@@ -196,13 +197,6 @@ POINTS = [
     ("loader.lake.storage.LakeStorage.clean", 1),
     ("loader.lake.store.FolderLake.delete", 1),
 ]
-KILLED = """
-import sys
-from tests.loader.faults.killed import arm
-arm(sys.argv.pop(1), int(sys.argv.pop(1)))
-from loader.__main__ import main
-main()
-"""
 
 
 @pytest.mark.parametrize(("point", "call"), POINTS)
@@ -215,8 +209,7 @@ def test_kills(folder: Path, lake: Path, point: str, call: int) -> None:
     fill(lake, write_state(folder, old))
     write_state(folder, new)
     command = ("pull", "--source", folder, "--lake", lake, "--since", "2024-01-01")
-    done = subprocess.run([sys.executable, "-c", KILLED, point, str(call), *map(str, command)])
-    assert done.returncode == -signal.SIGKILL
+    assert WarmProcess(*command, prepare=partial(arm, point, call)).wait() == -signal.SIGKILL
     for table, rows in lake_reader.rows(lake).items():
         first, second = (expected(state)[table] for state in (old, new))
         assert rows in (first, second)

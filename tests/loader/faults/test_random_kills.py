@@ -21,7 +21,7 @@ from loader.plan import read_ledger
 from tests.loader.days import Days, check_ledger, days_of, kept_open
 from tests.loader.exports import Contents, beside, pull, query, staged
 from tests.loader.faults.report import PROPERTY
-from tests.loader.faults.warm import WarmProcess
+from tests.loader.warm import WarmProcess
 
 FRESH = 6
 

@@ -14,7 +14,7 @@ from tests.loader.command import Command, Done
 from tests.loader.days import check_ledger, days_of, kept_open
 from tests.loader.exports import beside, expected, staged
 from tests.loader.faults.faulty import FaultProxy
-from tests.loader.faults.warm import WarmProcess, unprepared
+from tests.loader.warm import WarmProcess, unprepared
 from tests.models.histories import State, parquet_bytes
 
 ALL = ("--since", "2020-01-01")
