@@ -1,20 +1,20 @@
 {{ config(materialized='table_if_changed') }}
 
 {%- set keys = ['experiment_id', 'variation_id', 'exposed_on', 'observed_on'] %}
-{%- set sums_of_values = {
+{%- set sums = {
     'value_sum': 'sum(%(now)s - %(before)s)',
     'value_sum_squares': 'sum(%(now)s * %(now)s - %(before)s * %(before)s)',
     'change_sum_squares': 'sum((%(now)s - %(before)s) * (%(now)s - %(before)s))',
 } %}
 {%- set sums_of_denominators = {
-    'denominator_sum': 'denominator - previous_denominator',
+    'denominator_sum': 'sum(denominator - previous_denominator)',
     'denominator_sum_squares':
-        'denominator * denominator - previous_denominator * previous_denominator',
-    'cross_product_sum': 'value * denominator - previous_value * previous_denominator',
+        'sum(denominator * denominator - previous_denominator * previous_denominator)',
+    'cross_product_sum': 'sum(value * denominator - previous_value * previous_denominator)',
     'denominator_change_sum_squares':
-        '(denominator - previous_denominator) * (denominator - previous_denominator)',
+        'sum((denominator - previous_denominator) * (denominator - previous_denominator))',
     'change_cross_product_sum':
-        '(value - previous_value) * (denominator - previous_denominator)',
+        'sum((value - previous_value) * (denominator - previous_denominator))',
 } %}
 
 with
@@ -28,42 +28,11 @@ daily_values as (
 event_observations as (
     select * from {{ ref('int_event_observations') }}
 ),
-
-{{ optimizely_e3.automatic_sums('event_observations', keys, sums_of_values) }},
 {% endif %}
 -- All that is known of days in one reading of the observations; what is left is small.
-changes as (
-    select
-        {%- for key in keys %}
-        {{ key }},
-        {%- endfor %}
-        metric_name,
-        {%- for name, sum in sums_of_values.items() %}
-        {{ sum | format(now='value', before='previous_value') }} as {{ name }},
-        {%- endfor %}
-        {%- for name, summed in sums_of_denominators.items() %}
-        sum({{ summed }}) as {{ name }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
-    from daily_values
-    group by {{ keys | join(', ') }}, metric_name
-    {%- if var('automatic_metrics') %}
-    union all
-    select
-        {%- for key in keys %}
-        {{ key }},
-        {%- endfor %}
-        metric_name,
-        {%- for name in sums_of_values %}
-        {{ name }},
-        {%- endfor %}
-        {%- for name in sums_of_denominators %}
-        cast(null as double) as {{ name }}
-        {%- if not loop.last %},{% endif %}
-        {%- endfor %}
-    from automatic
-    {%- endif %}
-),
+{{ optimizely_e3.metric_sums(
+    'daily_values', 'event_observations', keys, sums, sums_of_denominators
+) }},
 
 final as (
     select
@@ -80,7 +49,7 @@ final as (
         change_sum_squares,
         denominator_change_sum_squares,
         change_cross_product_sum
-    from changes
+    from metric_sums
     where
         value_sum <> 0
         or value_sum_squares <> 0

@@ -1,9 +1,14 @@
 {%- set keys = ['experiment_id', 'variation_id', 'segment_name', 'segment_value'] %}
-{%- set sums_of_values = {
+{%- set sums = {
     'unique_conversions': 'cast(count_if(%(now)s <> 0) as bigint)',
     'total_conversions': 'cast(sum(conversion_count) as bigint)',
     'value_sum': 'sum(%(now)s)',
     'value_sum_squares': 'sum(%(now)s * %(now)s)',
+} %}
+{%- set sums_of_denominators = {
+    'denominator_sum': 'sum(denominator)',
+    'denominator_sum_squares': 'sum(denominator * denominator)',
+    'cross_product_sum': 'sum(value * denominator)',
 } %}
 
 with
@@ -72,39 +77,10 @@ event_observations as (
 segmented_events as (
     {{ optimizely_e3.in_segments('event_observations', 'exposures') }}
 ),
-
-{{ optimizely_e3.automatic_sums('segmented_events', keys, sums_of_values) }},
 {% endif %}
-sums as (
-    select
-        {%- for key in keys %}
-        {{ key }},
-        {%- endfor %}
-        metric_name,
-        {%- for name, sum in sums_of_values.items() %}
-        {{ sum | format(now='value') }} as {{ name }},
-        {%- endfor %}
-        sum(denominator) as denominator_sum,
-        sum(denominator * denominator) as denominator_sum_squares,
-        sum(value * denominator) as cross_product_sum
-    from segmented_values
-    group by {{ keys | join(', ') }}, metric_name
-    {%- if var('automatic_metrics') %}
-    union all
-    select
-        {%- for key in keys %}
-        {{ key }},
-        {%- endfor %}
-        metric_name,
-        {%- for name in sums_of_values %}
-        {{ name }},
-        {%- endfor %}
-        cast(null as double) as denominator_sum,
-        cast(null as double) as denominator_sum_squares,
-        cast(null as double) as cross_product_sum
-    from automatic
-    {%- endif %}
-),
+{{ optimizely_e3.metric_sums(
+    'segmented_values', 'segmented_events', keys, sums, sums_of_denominators
+) }},
 
 -- The same once more: of a common table that is read twice, DuckDB writes out every row.
 values_after_exposure as (
@@ -164,23 +140,24 @@ final as (
         arms.segment_value,
         arms.visitors,
         arms.mature_visitors,
-        coalesce(sums.unique_conversions, 0) as unique_conversions,
+        coalesce(metric_sums.unique_conversions, 0) as unique_conversions,
         case
-            when experiment_metrics.is_of_conversions then coalesce(sums.total_conversions, 0)
+            when experiment_metrics.is_of_conversions
+                then coalesce(metric_sums.total_conversions, 0)
         end as total_conversions,
-        coalesce(sums.value_sum, cast(0 as double)) as value_sum,
-        coalesce(sums.value_sum_squares, cast(0 as double)) as value_sum_squares,
+        coalesce(metric_sums.value_sum, cast(0 as double)) as value_sum,
+        coalesce(metric_sums.value_sum_squares, cast(0 as double)) as value_sum_squares,
         case
             when experiment_metrics.is_ratio
-                then coalesce(sums.denominator_sum, cast(0 as double))
+                then coalesce(metric_sums.denominator_sum, cast(0 as double))
         end as denominator_sum,
         case
             when experiment_metrics.is_ratio
-                then coalesce(sums.denominator_sum_squares, cast(0 as double))
+                then coalesce(metric_sums.denominator_sum_squares, cast(0 as double))
         end as denominator_sum_squares,
         case
             when experiment_metrics.is_ratio
-                then coalesce(sums.cross_product_sum, cast(0 as double))
+                then coalesce(metric_sums.cross_product_sum, cast(0 as double))
         end as cross_product_sum,
         {%- for sum in ['covariate_sum', 'covariate_sum_squares', 'covariate_product_sum'] %}
         case
@@ -195,13 +172,13 @@ final as (
             arms.experiment_id = experiment_metrics.experiment_id
             and arms.maturity_microseconds
             is not distinct from experiment_metrics.maturity_microseconds
-    left join sums
+    left join metric_sums
         on
-            arms.experiment_id = sums.experiment_id
-            and arms.variation_id = sums.variation_id
-            and arms.segment_name = sums.segment_name
-            and arms.segment_value = sums.segment_value
-            and experiment_metrics.metric_name = sums.metric_name
+            arms.experiment_id = metric_sums.experiment_id
+            and arms.variation_id = metric_sums.variation_id
+            and arms.segment_name = metric_sums.segment_name
+            and arms.segment_value = metric_sums.segment_value
+            and experiment_metrics.metric_name = metric_sums.metric_name
     left join metrics_with_covariates
         on
             experiment_metrics.experiment_id = metrics_with_covariates.experiment_id
