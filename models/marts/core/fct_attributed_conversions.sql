@@ -42,7 +42,7 @@ derived as (
         exposures.variation_id,
         exposures.exposed_at,
         true as is_derived,
-        true as has_decision
+        true as is_attributable
     from conversions
     inner join exposures on conversions.visitor_id = exposures.visitor_id
     where {{ is_derived }}
@@ -70,7 +70,7 @@ vendor_only as (
         cast(null as string) as variation_id,
         exposures.exposed_at,
         false as is_derived,
-        coalesce(exposures.is_attributable, false) as has_decision
+        coalesce(exposures.is_attributable, false) as is_attributable
     from vendor as conversions
     left join exposures
         on
@@ -109,7 +109,7 @@ final as (
             else 'derived'
         end as attribution_source,
         case
-            when not is_derived and not has_decision then 'no_decision_seen'
+            when not is_derived and not is_attributable then 'no_decision_seen'
             when not is_derived and occurred_at < exposed_at then 'before_exposure'
             when not is_derived then 'extra'
             when

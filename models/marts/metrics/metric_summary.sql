@@ -82,7 +82,7 @@ segmented_events as (
     'segmented_values', 'segmented_events', keys, sums, sums_of_denominators
 ) }},
 
--- The same once more: of a common table that is read twice, DuckDB writes out every row.
+-- Of automatic metrics too, which the sums above read from their events.
 values_after_exposure as (
     select * from {{ ref('int_metric_values') }}
 ),
