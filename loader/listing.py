@@ -11,7 +11,7 @@ from loader import ledger
 from loader.export.layout import Export, ExportDay, ListedDay, Unit
 from loader.export.selection import Selection
 from loader.landing.warehouse import open_warehouse
-from loader.plan import LISTINGS_AT_ONCE, Window, read_ledger, read_quarantined
+from loader.plan import LISTINGS_AT_ONCE, Window, known_days
 from loader.status import DayState
 
 
@@ -60,8 +60,7 @@ def compare(
         window: Days to look at.
         selection: Experiments and events asked for.
     """
-    landed = read_ledger(warehouse)
-    quarantined = read_quarantined(warehouse)
+    landed, _, quarantined = known_days(warehouse)
     days = [
         day.listed(quarantined.get(day.unit, ()))
         for day in list_days(export, export_types, window, selection)

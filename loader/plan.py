@@ -1,13 +1,11 @@
 """Compares the source with the ledger: what a pull has to do."""
 
-from collections.abc import Callable, Set
+from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import NamedTuple, TypeVar
-
-import duckdb
+from typing import NamedTuple
 
 from loader import ledger
 from loader.export.layout import Export, ExportFile, ListedDay, Unit
@@ -18,9 +16,6 @@ OVERLAP = timedelta(days=3)
 """Without --since a pull starts this long before the newest landed day: days get rewritten."""
 
 LISTINGS_AT_ONCE = 8
-
-Found = TypeVar("Found")
-"""What is read from the ledger."""
 
 
 @dataclass(frozen=True)
@@ -56,27 +51,25 @@ class Plan:
     """The last day of the window, of each type that has no folder for it yet."""
 
 
-class _Noted(NamedTuple):
-    """All that a plan asks the ledger for, at once: to open the file takes longer than to read."""
+class KnownDays(NamedTuple):
+    """All that a ledger says of days, read at once: to open the file takes longer than to read."""
 
     landed: dict[Unit, ledger.LandedDay]
     pruned: set[Unit]
     quarantined: dict[Unit, set[ExportFile]]
+    """The bad files that were met."""
 
 
-def read_ledger(warehouse: Path) -> dict[Unit, ledger.LandedDay]:
-    """All landed days; empty where the warehouse does not exist yet."""
-    return _read(warehouse, ledger.landed_days, {})
-
-
-def read_quarantined(warehouse: Path) -> dict[Unit, set[ExportFile]]:
-    """The bad files that were met, by day; empty where the warehouse does not exist yet."""
-    return _read(warehouse, ledger.quarantined_files, {})
-
-
-def read_pruned(warehouse: Path) -> set[Unit]:
-    """Days that were pruned; empty where the warehouse does not exist yet."""
-    return _read(warehouse, ledger.pruned_units, set())
+def known_days(warehouse: Path) -> KnownDays:
+    """What is known of days; nothing where the warehouse does not exist yet."""
+    if not warehouse.exists():
+        return KnownDays({}, set(), {})
+    with open_warehouse(warehouse, read_only=True) as connection:
+        return KnownDays(
+            ledger.landed_days(connection),
+            ledger.pruned_units(connection),
+            ledger.quarantined_files(connection),
+        )
 
 
 def plan_pull(
@@ -103,7 +96,7 @@ def plan_pull(
             only what is landed of it is compared.
         force: Land every ready day again, changed or not.
     """
-    landed, pruned, quarantined = _read(warehouse, _noted, _Noted({}, set(), {}))
+    landed, pruned, quarantined = known_days(warehouse)
     plan = Plan()
     units = _units(export, export_types, window, landed.keys(), pruned, plan)
     moved: list[tuple[ledger.LandedDay, ListedDay]] = []
@@ -152,23 +145,6 @@ def _selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) 
     if known is not None and names:
         names = names | known.names if known.names else frozenset()
     return Selection.of(export_type, names)
-
-
-def _read(
-    warehouse: Path, read: Callable[[duckdb.DuckDBPyConnection], Found], nothing: Found
-) -> Found:
-    if not warehouse.exists():
-        return nothing
-    with open_warehouse(warehouse, read_only=True) as connection:
-        return read(connection)
-
-
-def _noted(connection: duckdb.DuckDBPyConnection) -> _Noted:
-    return _Noted(
-        ledger.landed_days(connection),
-        ledger.pruned_units(connection),
-        ledger.quarantined_files(connection),
-    )
 
 
 def _plan_moved(

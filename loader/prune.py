@@ -11,7 +11,7 @@ from loader.errors import ExitCode, LoaderError
 from loader.landing.spool import open_spool
 from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import create_tables, open_warehouse
-from loader.plan import read_ledger
+from loader.plan import known_days
 from loader.timespan import now_utc, parse_day
 
 
@@ -90,5 +90,5 @@ def prune(
 
 def _old_days(warehouse: Path, first_kept: date) -> list[ledger.LandedDay]:
     """Landed days before a date, oldest first."""
-    days = [day for day in read_ledger(warehouse).values() if day.export_date < first_kept]
+    days = [day for day in known_days(warehouse).landed.values() if day.export_date < first_kept]
     return sorted(days, key=lambda day: (day.export_date, day.export_type))

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from loader.export.layout import Export, Unit
-from loader.plan import Window, plan_whole, read_ledger, read_pruned
+from loader.plan import Window, known_days, plan_whole
 
 
 class DayState(StrEnum):
@@ -45,20 +45,20 @@ def read_status(
         window: Days to look at.
         export: The source; without one, only the ledger speaks.
     """
+    known = known_days(warehouse)
     landed = {
         unit: day
-        for unit, day in read_ledger(warehouse).items()
+        for unit, day in known.landed.items()
         if unit[0] in export_types and unit[1] in window
     }
     states = {
         unit: DayState.LANDED if day.is_complete else DayState.IN_PART
         for unit, day in landed.items()
     }
-    pruned = read_pruned(warehouse)
     if export is not None:
         plan = plan_whole(export, warehouse, export_types, window)
         for planned in plan.to_land:
-            if planned.day.unit in pruned:
+            if planned.day.unit in known.pruned:
                 state = DayState.PRUNED
             elif planned.day.suspects:
                 state = DayState.QUARANTINED
@@ -67,15 +67,15 @@ def read_status(
             else:
                 state = DayState.TO_LAND
             states[planned.day.unit] = state
-        for day in plan.not_ready:
-            states.setdefault(day.unit, DayState.NOT_READY)
+        for unready in plan.not_ready:
+            states.setdefault(unready.unit, DayState.NOT_READY)
     days = []
     for export_type in export_types:
         for export_date in _whole_range(states):
             unit = (export_type, export_date)
-            state = states.get(unit, DayState.PRUNED if unit in pruned else DayState.MISSING)
-            if known := landed.get(unit):
-                counts = (known.row_count, known.file_count, known.byte_count)
+            state = states.get(unit, DayState.PRUNED if unit in known.pruned else DayState.MISSING)
+            if day := landed.get(unit):
+                counts = (day.row_count, day.file_count, day.byte_count)
                 days.append(DayStatus(*unit, state, *counts))
             else:
                 days.append(DayStatus(*unit, state))

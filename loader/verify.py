@@ -1,5 +1,6 @@
 """Checks that source, ledger, tables and file footers agree; changes nothing."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from loader.landing.footers import BadFile, read_footer
 from loader.landing.spool import file_id, open_spool
 from loader.landing.storage import IN_DATABASE, Storage
 from loader.landing.warehouse import open_warehouse
-from loader.plan import Window, plan_whole, read_ledger, read_pruned
+from loader.plan import KnownDays, Window, known_days, plan_whole
 
 DOWNLOADS_AT_ONCE = 8
 """As many files are on the disk at most, while their footers are read."""
@@ -78,9 +79,10 @@ def verify(
         LoaderError: The warehouse or the source cannot be used.
     """
     found = Verification()
+    known = known_days(warehouse)
     asked = {
         unit: day
-        for unit, day in read_ledger(warehouse).items()
+        for unit, day in known.landed.items()
         if unit[0] in export_types and unit[1] in window
     }
     found.days = len(asked)
@@ -94,7 +96,7 @@ def verify(
                 found.differences += _check_erasures(connection, storage)
                 found.differences += _check_watermarks(connection)
     if export is not None:
-        _check_source(found, warehouse, export_types, window, export, on_file)
+        _check_source(found, warehouse, known, export_types, window, export, on_file)
     return found
 
 
@@ -263,21 +265,20 @@ def _check_watermarks(connection: duckdb.DuckDBPyConnection) -> Iterator[Differe
 def _check_source(
     found: Verification,
     warehouse: Path,
+    known: KnownDays,
     export_types: list[str],
     window: Window,
     export: Export,
     on_file: Callable[[], None],
 ) -> None:
     """What the source lists, and each landed file's footer."""
-    pruned = read_pruned(warehouse)
-    landed = read_ledger(warehouse)
     plan = plan_whole(export, warehouse, export_types, window)
     for planned in plan.to_land:
         unit = planned.day.unit
         if planned.reason != "new":
             message = "the source is not what was landed"
             found.differences.append(_of_day("source", unit, message, _land(unit)))
-        elif unit not in pruned:
+        elif unit not in known.pruned:
             message = "ready at the source, not landed"
             found.differences.append(_of_day("source", unit, message, _land(unit)))
     found.notes += [
@@ -286,7 +287,7 @@ def _check_source(
     ]
     found.notes += [
         f"{export_type} of {export_date} is landed in part"
-        for (export_type, export_date), day in sorted(landed.items())
+        for (export_type, export_date), day in sorted(known.landed.items())
         if not day.is_complete and export_type in export_types and export_date in window
     ]
     same = [*plan.unchanged, *(day for _, day in plan.to_adopt)]
@@ -294,14 +295,15 @@ def _check_source(
     there |= {planned.day.unit for planned in plan.to_land}
     found.notes += [
         f"{unit[0]} of {unit[1]} is landed and no longer at the source"
-        for unit in sorted(landed.keys() - there, key=lambda unit: (unit[1], unit[0]))
+        for unit in sorted(known.landed.keys() - there, key=lambda unit: (unit[1], unit[0]))
         if unit[0] in export_types and unit[1] in window
     ]
     if not same:  # nothing is made beside a warehouse where nothing is landed
         return
+    recorded = _recorded_counts(warehouse)
     with open_spool(warehouse) as spool, ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as readers:
         for day in same:
-            wanted = _recorded_counts(warehouse, day.unit)
+            wanted = recorded[day.unit]
             listed = export.day(*day.unit, day.selection).files
             files = [file for file in listed if file.key in wanted]
             counts = readers.map(
@@ -324,18 +326,18 @@ def _check_source(
                 )
 
 
-def _recorded_counts(warehouse: Path, unit: Unit) -> dict[str, int]:
-    """Rows of each file of a day by key, as its footer had them: erased ones included."""
+def _recorded_counts(warehouse: Path) -> dict[Unit, dict[str, int]]:
+    """Rows of each landed file by day and key, as its footer had them: erased ones included."""
+    counts: defaultdict[Unit, dict[str, int]] = defaultdict(dict)
     with open_warehouse(warehouse, read_only=True) as connection:
-        return dict(
-            connection.execute(
-                f"""
-                select key, row_count + coalesce(erased_row_count, 0)
-                from {ledger.current("files")} where export_type = ? and export_date = ?
-                """,
-                list(unit),
-            ).fetchall()
-        )
+        for export_type, export_date, key, rows in connection.execute(
+            f"""
+            select export_type, export_date, key, row_count + coalesce(erased_row_count, 0)
+            from {ledger.current("files")}
+            """
+        ).fetchall():
+            counts[export_type, export_date][key] = rows
+    return counts
 
 
 def _footer_rows(export: Export, file: ExportFile, unit: Unit, spool: Path) -> int | str:

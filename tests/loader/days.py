@@ -7,7 +7,7 @@ from pathlib import Path
 from loader import ledger, spec
 from loader.export.layout import Unit
 from loader.landing.warehouse import open_warehouse
-from loader.plan import read_ledger
+from loader.plan import known_days
 from tests.loader.exports import query
 
 Days = dict[Unit, tuple[int, int]]
@@ -43,7 +43,7 @@ def days_of(warehouse: Path) -> Days:
 
 def check_ledger(warehouse: Path, days: Days) -> None:
     """The ledger and the tables say the same, load by load and file by file."""
-    known = read_ledger(warehouse)
+    known = known_days(warehouse).landed
     assert {unit: day.row_count for unit, day in known.items() if day.row_count} == {
         unit: count for unit, (count, _) in days.items()
     }

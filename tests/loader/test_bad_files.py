@@ -11,7 +11,7 @@ from loader.export.integrity import ATTEMPTS, CheckedDownloads
 from loader.export.layout import Export, Unit
 from loader.export.store import ExportFile
 from loader.landing import fetch
-from loader.plan import read_ledger
+from loader.plan import known_days
 from tests.loader.command import Command
 from tests.loader.exports import beside, day, expected, few_days, landed_units, pull, query, staged
 from tests.models.histories import State, write_state
@@ -96,14 +96,14 @@ class TestEveryDamage:
         assert result.exit_code == ExitCode.BAD_INPUT
         assert len(landed_units(result)) == 6
         assert staged(warehouse) == expected(without_first(few_days()))
-        assert not read_ledger(warehouse)[BAD].is_complete
+        assert not known_days(warehouse).landed[BAD].is_complete
         assert len(query(warehouse, "from optimizely_ledger.quarantined_files")) == 1
 
         assert landed_units(pull(root, warehouse, skip_bad_files=True)) == []
         first_file(root).write_bytes(good)
         assert landed_units(pull(root, warehouse)) == [BAD]
         assert staged(warehouse) == expected(few_days())
-        assert read_ledger(warehouse)[BAD].is_complete
+        assert known_days(warehouse).landed[BAD].is_complete
         assert query(warehouse, "from optimizely_ledger.quarantined_files") == []
 
 
@@ -113,7 +113,7 @@ def test_all_bad_is_landed_as_nothing_when_skipped(root: Path, warehouse: Path) 
         no_parquet(root / key)
     assert pull(root, warehouse, skip_bad_files=True).exit_code == ExitCode.BAD_INPUT
     assert staged(warehouse) == expected(few_days() | {BAD: []})
-    assert not read_ledger(warehouse)[BAD].is_complete
+    assert not known_days(warehouse).landed[BAD].is_complete
 
 
 def test_a_bad_file_that_is_mended_at_once(root: Path, warehouse: Path) -> None:

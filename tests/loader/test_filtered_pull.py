@@ -8,7 +8,7 @@ import pytest
 from loader.errors import ExitCode
 from loader.export.layout import Unit
 from loader.export.selection import Selection
-from loader.plan import read_ledger
+from loader.plan import known_days
 from loader.pull import PullResult
 from tests.loader.command import Command
 from tests.loader.exports import FIRST, conversion, decision, expected, landed_units, pull, staged
@@ -80,13 +80,13 @@ ALL = (0, 1, 2)
 def test_lands_what_is_asked_for(root: Path, warehouse: Path) -> None:
     assert pull_some(root, warehouse, (1, 2), (1,)).exit_code == ExitCode.DONE
     assert staged(warehouse) == expected(some_of(state(), (1, 2), (1,)))
-    assert [day.is_complete for day in read_ledger(warehouse).values()] == [False, False]
+    assert [day.is_complete for day in known_days(warehouse).landed.values()] == [False, False]
 
 
 def test_experiments_leave_conversions_whole(root: Path, warehouse: Path) -> None:
     pull_some(root, warehouse, experiments=(0,))
     assert staged(warehouse) == expected(some_of(state(), (0,), ALL))
-    days = read_ledger(warehouse)
+    days = known_days(warehouse).landed
     assert (days[DECISIONS].is_complete, days[CONVERSIONS].is_complete) == (False, True)
 
 
@@ -111,7 +111,7 @@ def test_everything_makes_it_whole(root: Path, warehouse: Path) -> None:
     assert landed_units(result) == [DECISIONS, CONVERSIONS]
     assert {planned.reason for planned in result.plan.to_land} == {"widened"}
     assert staged(warehouse) == expected(state())
-    assert all(day.is_complete for day in read_ledger(warehouse).values())
+    assert all(day.is_complete for day in known_days(warehouse).landed.values())
 
 
 def test_a_whole_day_stays_whole(root: Path, warehouse: Path, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_whole_day_stays_whole(root: Path, warehouse: Path, tmp_path: Path) ->
     write_state(tmp_path / "export", rewritten)
     assert landed_units(pull_some(root, warehouse, (0,), (0,))) == [DECISIONS, CONVERSIONS]
     assert staged(warehouse) == expected(rewritten)
-    assert all(day.is_complete for day in read_ledger(warehouse).values())
+    assert all(day.is_complete for day in known_days(warehouse).landed.values())
 
 
 def test_a_rewrite_of_what_is_landed_is_seen(root: Path, warehouse: Path, tmp_path: Path) -> None:

@@ -30,10 +30,17 @@ def differences(
         return [f"columns are {left.column_names} and {right.column_names}"]
     if left.num_rows != right.num_rows:
         return [f"there are {left.num_rows} rows and {right.num_rows}"]
-    pairs = zip(_in_order(left), _in_order(right), strict=True)
-    return [
-        f"{one} is {other}" for one, other in pairs if not _is_same(one, other, precision, absolute)
-    ][:3]
+    found = []
+    for one, other in zip(_in_order(left), _in_order(right), strict=True):
+        columns = zip(left.column_names, one, other, strict=True)
+        different = [
+            f"{name} is {value} and {theirs}"
+            for name, value, theirs in columns
+            if not _is_same(value, theirs, precision, absolute)
+        ]
+        if different:
+            found.append(f"{', '.join(different)} in {one}")
+    return found[:3]
 
 
 def _in_order(table: pa.Table) -> list[tuple[Any, ...]]:
@@ -55,12 +62,7 @@ def _comparable(value: Any, arrow_type: pa.DataType) -> Any:
     return sorted(value) if value is not None and pa.types.is_map(arrow_type) else value
 
 
-def _is_same(
-    one: tuple[Any, ...], other: tuple[Any, ...], precision: float, absolute: float
-) -> bool:
-    return all(
-        math.isclose(left, right, rel_tol=precision, abs_tol=absolute)
-        if isinstance(left, float) and isinstance(right, float)
-        else left == right
-        for left, right in zip(one, other, strict=True)
-    )
+def _is_same(one: Any, other: Any, precision: float, absolute: float) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=precision, abs_tol=absolute)
+    return bool(one == other)

@@ -4,13 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.spark.session import SparkProject, open_session, what_is_missing
+from tests.spark.session import Session, SparkProject, open_session, what_is_missing
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkProject]:
-    """The project on Spark."""
+def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    """Spark itself."""
     if missing := what_is_missing():
         pytest.skip(missing)
-    with open_session(tmp_path_factory.mktemp("spark")) as project:
-        yield project
+    with open_session(tmp_path_factory.mktemp("tables")) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def spark(session: Session, tmp_path_factory: pytest.TempPathFactory) -> SparkProject:
+    """The project on Spark, with a lake that no other module's tests fill."""
+    return SparkProject(session, tmp_path_factory.mktemp("spark"))

@@ -51,6 +51,10 @@ SPARK_TYPES = {
 }
 
 
+Session = Any
+"""Spark's session; its types are there only where Spark is."""
+
+
 def what_is_missing() -> str | None:
     """What Spark needs and this machine lacks, as a sentence; None where it has all."""
     if find_spec("pyspark") is None or find_spec("dbt.adapters.spark") is None:
@@ -64,7 +68,7 @@ def what_is_missing() -> str | None:
 class SparkProject:
     """A Spark session, and the project that builds in it."""
 
-    session: Any
+    session: Session
     folder: Path
 
     @property
@@ -110,7 +114,7 @@ class SparkProject:
 
 
 @contextmanager
-def open_session(folder: Path) -> Iterator[SparkProject]:
+def open_session(folder: Path) -> Iterator[Session]:
     """A session whose tables are in a folder; they are gone with it."""
     from pyspark.sql import SparkSession
 
@@ -120,7 +124,7 @@ def open_session(folder: Path) -> Iterator[SparkProject]:
     session = builder.config("spark.sql.warehouse.dir", str(folder / "tables")).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     try:
-        yield SparkProject(session, folder)
+        yield session
     finally:
         session.stop()
 

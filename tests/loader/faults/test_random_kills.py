@@ -17,7 +17,7 @@ from loader import ledger, spec
 from loader.demo import write_export
 from loader.errors import ExitCode
 from loader.export.layout import Unit, open_export
-from loader.plan import read_ledger
+from loader.plan import known_days
 from tests.loader.days import Days, check_ledger, days_of, kept_open
 from tests.loader.exports import Contents, beside, pull, query, staged
 from tests.loader.faults.report import PROPERTY
@@ -210,5 +210,5 @@ def _changed_visitors(warehouse: Path) -> dict[Unit, set[str]]:
 def _check_fingerprints(kills: Kills, replaced: set[Unit]) -> None:
     """The ledger says of a day that it is the source's exactly if its rows are."""
     export = open_export(str(kills.source))
-    for unit, landed in read_ledger(kills.warehouse).items():
+    for unit, landed in known_days(kills.warehouse).landed.items():
         assert (landed.fingerprint == export.day(*unit).fingerprint) == (unit in replaced)

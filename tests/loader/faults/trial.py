@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from loader.errors import ExitCode
-from loader.plan import read_ledger
+from loader.plan import known_days
 from tests.loader.command import Command, Done
 from tests.loader.days import check_ledger, days_of, kept_open
 from tests.loader.exports import beside, expected, staged
@@ -148,7 +148,7 @@ class Trial:
             return
         with kept_open(self.warehouse):
             check_ledger(self.warehouse, days_of(self.warehouse))
-            units = read_ledger(self.warehouse)
+            units = known_days(self.warehouse).landed
             found = staged(self.warehouse) if units else {}
         for table, rows in found.items():
             picked: Counter[str] = Counter()
