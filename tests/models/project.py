@@ -21,6 +21,9 @@ from loader.landing.warehouse import open_warehouse
 from loader.plan import Window
 from loader.pull import PullResult, run_pull
 from loader.spec import TABLES
+from tests.models import lean_dbt
+
+lean_dbt.apply()
 
 ROOT = Path(__file__).parents[2]
 

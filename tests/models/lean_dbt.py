@@ -1,0 +1,33 @@
+"""What dbt does again in each command although nothing came of it: a quarter of a small build."""
+
+from typing import Any
+
+import jinja2
+from dbt_common.events.base_types import BaseEvent, EventLevel
+from dbt_common.events.event_manager import EventManager
+
+_compile = jinja2.Environment.compile
+_fire_event = EventManager.fire_event
+_compiled: dict[tuple[Any, ...], Any] = {}
+
+
+def apply() -> None:
+    """Makes dbt lean in this process."""
+    jinja2.Environment.compile = _compile_once  # type: ignore[method-assign, assignment]
+    EventManager.fire_event = _fire_heard_event  # type: ignore[method-assign]
+
+
+def _compile_once(self: jinja2.Environment, source: Any, *arguments: Any) -> Any:
+    """The code of a template; a model's is the same in each command."""
+    key = (type(self), tuple(self.extensions), source, *arguments)
+    if key not in _compiled:
+        _compiled[key] = _compile(self, source, *arguments)
+    return _compiled[key]
+
+
+def _fire_heard_event(
+    self: EventManager, e: BaseEvent, level: EventLevel | None = None, *arguments: Any, **named: Any
+) -> None:
+    """Some two thousand events a build are for the log alone, and the tests keep none."""
+    if (level or e.level_tag()) is not EventLevel.DEBUG:
+        _fire_event(self, e, level, *arguments, **named)
