@@ -13,10 +13,11 @@ from pathlib import Path
 from benchmarks.exports import write_demo
 from benchmarks.later_builds import CHANGES, later_builds, longer_history, storage_growth
 from benchmarks.many_experiments import many_experiments
+from benchmarks.pulls import beside_bare_insert
 from benchmarks.setting import DbtCosts, Setting, exponent
 from benchmarks.tables import Section, add_options, report
 from benchmarks.warehouse import Warehouse
-from benchmarks.whole_builds import full_builds, landing, report_pages
+from benchmarks.whole_builds import full_builds, report_pages
 
 COMPARISONS = ("landing", "tests", *CHANGES, "report", "experiments", "storage", "long")
 """What can be left out; the build beside the script is not: the others stand on it."""
@@ -41,7 +42,8 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[Section]:
             wanted -= set(AT_THE_SMALLEST_SIZE)
         setting = _setting(arguments, warehouse, scratch / str(events), events, arguments.days)
         if "landing" in wanted:
-            yield landing(setting)
+            title = f"Landing {setting.title}"
+            yield beside_bare_insert(title, setting.sample, setting.folder, setting.repetitions)
         section, costs = full_builds(setting, tested="tests" in wanted)
         found.append((setting.sample.rows, costs))
         yield section

@@ -23,13 +23,18 @@ from benchmarks.measure import (
     measure_in_turn,
     python,
 )
-from benchmarks.pulls import SINCE_EVER, bare_insert_job, pull_command, pull_job
+from benchmarks.pulls import (
+    SINCE_EVER,
+    bare_insert_job,
+    beside_bare_insert,
+    pull_command,
+    pull_job,
+)
 from benchmarks.tables import Section, add_options, report, row
 
 BUCKET = "export"
 KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
 
-FOLDER_TARGET = 1.25
 S3_TARGET = 1.2
 MEMORY_TARGET_BYTES = 1_500_000_000
 
@@ -46,27 +51,9 @@ def run(arguments: argparse.Namespace, scratch: Path) -> Iterator[Section]:
     even = repack(
         demo, scratch / "even", files=arguments.files, file_bytes=arguments.file_kilobytes * 1000
     )
-    yield _folder(demo, scratch, repetitions)
+    yield beside_bare_insert(f"A folder: {_size(demo)}", demo, scratch, repetitions)
     yield from _s3(even, scratch, repetitions)
     yield _memory(arguments.history_days, arguments.history_events, scratch)
-
-
-def _folder(sample: Sample, scratch: Path, repetitions: int) -> Section:
-    pull = pull_job("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
-    bare = bare_insert_job(sample, scratch)
-    measured = measure_in_turn([bare, pull], repetitions)
-    return Section(
-        f"A folder: {_size(sample)}",
-        [
-            row(bare.name, measured[bare.name]),
-            row(
-                pull.name,
-                measured[pull.name],
-                measured[bare.name],
-                f"≤ {FOLDER_TARGET} of the bare insert",
-            ),
-        ],
-    )
 
 
 def _s3(sample: Sample, scratch: Path, repetitions: int) -> Iterator[Section]:

@@ -5,10 +5,25 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.exports import Sample
-from benchmarks.measure import BrokenBenchmark, Job, Measured, python
+from benchmarks.measure import BrokenBenchmark, Job, Measured, measure_in_turn, python
+from benchmarks.tables import Section, row
 from loader import spec
 
 SINCE_EVER = "2000-01-01"
+FOLDER_TARGET = 1.25
+
+
+def beside_bare_insert(title: str, sample: Sample, scratch: Path, repetitions: int) -> Section:
+    """A pull from a folder beside the bare insert."""
+    bare = bare_insert_job(sample, scratch)
+    pull = pull_job("`loader pull`", sample, scratch / "pull.duckdb", str(sample.folder))
+    measured = measure_in_turn([bare, pull], repetitions)
+    target = f"≤ {FOLDER_TARGET} of the bare insert"
+    rows = [
+        row(bare.name, measured[bare.name]),
+        row(pull.name, measured[pull.name], measured[bare.name], target),
+    ]
+    return Section(title, rows)
 
 
 def pull_command(warehouse: Path, *source: str) -> list[str]:

@@ -1,44 +1,19 @@
-"""Landing and building everything, beside the bare insert and the script by hand."""
+"""Building everything, beside the script by hand."""
 
 from pathlib import Path
 
 from benchmarks.by_hand import check_by_hand
 from benchmarks.measure import BrokenBenchmark, Job, Measured, measure_in_turn, python
-from benchmarks.pulls import SINCE_EVER, bare_insert_job, pull_job
+from benchmarks.pulls import SINCE_EVER
 from benchmarks.setting import DbtCosts, Setting
 from benchmarks.tables import Section, row
 
 SCRIPT = Path(__file__).with_name("by_hand.sql")
 LANDED = "landed"
 BUILT = "built"
-LANDING_TARGET = 1.25
 BUILD_TARGET = 2
 SMALLEST_MODEL = "int_data_end"
 """A view of one row: what a command that builds it costs is dbt's own."""
-
-
-def landing(setting: Setting) -> Section:
-    """A pull beside the bare insert."""
-    bare = bare_insert_job(setting.sample, setting.folder)
-    pull = pull_job(
-        "`loader pull`",
-        setting.sample,
-        setting.folder / "landed.duckdb",
-        str(setting.sample.folder),
-    )
-    measured = measure_in_turn([bare, pull], setting.repetitions)
-    return Section(
-        f"Landing {setting.title}",
-        [
-            row(bare.name, measured[bare.name]),
-            row(
-                pull.name,
-                measured[pull.name],
-                measured[bare.name],
-                f"≤ {LANDING_TARGET} of the bare insert",
-            ),
-        ],
-    )
 
 
 def full_builds(setting: Setting, *, tested: bool) -> tuple[Section, DbtCosts]:
