@@ -8,7 +8,7 @@ import pytest
 from loader import api
 from loader.errors import ExitCode, LoaderError
 from tests.loader.gcs_server import GcsExport
-from tests.loader.test_store import check_error
+from tests.loader.stores import check_error
 from tests.loader.token_api import TokenApi
 
 PATH = "/v2/export/credentials/gcp"

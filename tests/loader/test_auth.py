@@ -13,7 +13,7 @@ from loader.export.access import Access
 from tests.loader.command import Command, Done
 from tests.loader.gcs_server import GcsExport
 from tests.loader.s3_server import S3Export
-from tests.loader.test_store import check_error
+from tests.loader.stores import check_error
 from tests.loader.token_api import TokenApi
 
 

@@ -13,8 +13,8 @@ from loader.errors import ExitCode
 from loader.export import cloud
 from tests.loader.command import Command
 from tests.loader.gcs_server import GcsExport, GcsServer
+from tests.loader.holder import held_open
 from tests.loader.s3_server import S3Export
-from tests.loader.test_pull import _held_open
 from tests.loader.token_api import TokenApi
 
 NAMES = [
@@ -326,7 +326,7 @@ def test_a_lake_in_place_of_the_warehouse(loader: Command, demo: Path, tmp_path:
 def test_a_warehouse_in_use_is_not_waited_for(loader: Command, demo: Path, tmp_path: Path) -> None:
     there = tmp_path / "w.duckdb"
     duckdb.connect(there).close()
-    with _held_open(there):
+    with held_open(there):
         checked = Checked(loader, "--source", demo, "--warehouse", there)
     checked.fails(
         "warehouse", ExitCode.DATABASE_IN_USE, "in use", "close it and run the command again"

@@ -20,7 +20,7 @@ from loader.export.layout import Export, open_export
 from loader.export.opening import open_store
 from tests.loader.gcs_server import GcsExport
 from tests.loader.s3_server import S3Export
-from tests.loader.test_store import check_error
+from tests.loader.stores import check_error
 from tests.loader.token_api import TokenApi
 
 DAY = date(2026, 1, 2)

@@ -26,11 +26,11 @@ from tests.loader.exports import (
     query,
     staged,
 )
+from tests.loader.files import MILLISECONDS, columns, parquet, spoil_pages, table_bytes
 from tests.models.histories import parquet_bytes, write_state
 
 INSTANT = datetime(2024, 2, 27, 5, 59, 59, 123000)
 """In New York it is still the day before."""
-MILLISECONDS = 1709013599123
 
 TIMESTAMPS: dict[str, tuple[pa.Array, dict[str, Any]]] = {
     "int64 milliseconds": (pa.array([MILLISECONDS, None]), {}),
@@ -57,32 +57,6 @@ TIMESTAMPS: dict[str, tuple[pa.Array, dict[str, Any]]] = {
 
 TEXT = pa.string()
 TEXT_MAP = pa.map_(TEXT, TEXT)
-
-
-def columns(**changes: pa.Array | None) -> dict[str, pa.Array]:
-    """The required columns of a conversion's two rows, and `changes`; None leaves one out."""
-    times = pa.array([MILLISECONDS, MILLISECONDS])
-    every = {
-        "uuid": pa.array(["a", "b"]),
-        "timestamp": times,
-        "process_timestamp": times,
-        "visitor_id": pa.array(["v", "w"]),
-        "entity_id": pa.array(["1", "1"]),
-        "event_name": pa.array(["e", "e"]),
-        "revenue": pa.array([1, 2]),
-        "value": pa.array([0.5, None]),
-    }
-    return {name: array for name, array in (every | changes).items() if array is not None}
-
-
-def parquet(arrays: dict[str, pa.Array], **options: Any) -> bytes:
-    return _bytes(pa.table(arrays), **options)
-
-
-def _bytes(table: pa.Table, **options: Any) -> bytes:
-    target = io.BytesIO()
-    pq.write_table(table, target, **options)
-    return target.getvalue()
 
 
 class Landing:
@@ -209,7 +183,7 @@ class TestAccepted:
 
     def test_many_row_groups_keep_the_row_number(self, landing: Landing) -> None:
         table = pa.table(columns(uuid=pa.array([str(n) for n in range(2)])))
-        landing.land(_bytes(pa.concat_tables([table] * 5), row_group_size=1))
+        landing.land(table_bytes(pa.concat_tables([table] * 5), row_group_size=1))
         assert landing.values("_file_row") == list(range(10))
         assert landing.values("uuid") == ["0", "1"] * 5
 
@@ -335,7 +309,7 @@ class TestRefused:
         table = pa.table(columns())
         table = table.append_column("uuid", table["uuid"])
         with pytest.raises(BadFile, match="two columns have one name"):
-            footer_of(_bytes(table), tmp_path)
+            footer_of(table_bytes(table), tmp_path)
 
     @pytest.mark.parametrize("milliseconds", [2**63 - 1, -(2**63), 2**60])
     def test_timestamps_beyond_any_calendar(self, landing: Landing, milliseconds: int) -> None:
@@ -354,7 +328,7 @@ class TestRefused:
         self, landing: Landing, compression: str
     ) -> None:
         rng = random.Random(compression)
-        good = _bytes(pa.concat_tables([pa.table(columns())] * 200), compression=compression)
+        good = table_bytes(pa.concat_tables([pa.table(columns())] * 200), compression=compression)
         outcomes = set()
         for _ in range(8):
             spoilt = bytearray(good)
@@ -380,7 +354,7 @@ class TestQuarantine:
         state |= conversions_of(day(2), conversion("another", day(2)))
         write_state(tmp_path / "export", state)
         content = (root / key).read_bytes()
-        (root / key).write_bytes(content[:-9] if fault == "footer" else _spoil_pages(content))
+        (root / key).write_bytes(content[:-9] if fault == "footer" else spoil_pages(content))
 
         result = pull(root, warehouse)
 
@@ -428,10 +402,3 @@ class TestQuarantine:
                 assert [file.key[-14:] for file in bad.bad_files] == ["part-0.parquet"]
                 refused += 1
         assert refused > 10
-
-
-def _spoil_pages(content: bytes) -> bytes:
-    """A file whose footer can be read and whose rows cannot."""
-    spoilt = bytearray(content)
-    spoilt[4:60] = bytes(56)
-    return bytes(spoilt)

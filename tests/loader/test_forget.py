@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
@@ -24,6 +23,7 @@ from loader.privacy import HASH_KEY
 from loader.prune import prune
 from loader.verify import verify
 from tests.loader.command import Command
+from tests.loader.erased import differences, visitors_of, without
 from tests.loader.exports import (
     BOTH_TYPES,
     EVERYTHING,
@@ -40,7 +40,7 @@ from tests.loader.exports import (
 )
 from tests.loader.warm import WarmProcess
 from tests.models.comparison import BUILT, assert_equals_full_refresh
-from tests.models.histories import State, history, write_state
+from tests.models.histories import history, write_state
 from tests.models.project import Project
 
 VISITOR = "visitor of d0-0"
@@ -56,29 +56,6 @@ def warehouse(tmp_path: Path) -> Path:
     path = tmp_path / "warehouse" / "w.duckdb"
     path.parent.mkdir()
     return path
-
-
-def without(state: State, visitors: set[str]) -> Any:
-    """The staging tables' rows without those of some visitors; numbers of the others stay."""
-    rows = expected(state)
-    return {
-        table: {text: n for text, n in counts.items() if not any(_is_of(text, v) for v in visitors)}
-        for table, counts in rows.items()
-    }
-
-
-def _is_of(text: str, visitor: str) -> bool:
-    return f"('visitor_id', {visitor!r})" in text
-
-
-def visitors_of(state: State) -> list[str]:
-    found = {row["visitor_id"] for files in state.values() for _, rows in files for row in rows}
-    return sorted(visitor for visitor in found if visitor)
-
-
-def differences(warehouse: Path) -> list[str]:
-    found = verify(warehouse, list(BOTH_TYPES), EVERYTHING, None)
-    return [difference.message for difference in found.differences]
 
 
 @pytest.mark.parametrize("seed", [11, 12])

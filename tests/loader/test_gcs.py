@@ -17,7 +17,7 @@ from loader.export.layout import Export, SourceChanged, open_export
 from tests.loader.command import Command
 from tests.loader.gcs_server import GcsExport, GcsServer
 from tests.loader.s3_server import S3Export
-from tests.loader.test_store import AWKWARD_NAMES, check_error
+from tests.loader.stores import AWKWARD_NAMES, check_error
 from tests.loader.token_api import TokenApi
 
 DAY = date(2026, 1, 2)

@@ -25,6 +25,7 @@ from loader.prune import prune
 from loader.verify import verify
 from tests.loader import lake_reader
 from tests.loader.command import Command
+from tests.loader.erased import visitors_of, without
 from tests.loader.exports import (
     BOTH_TYPES,
     EVERYTHING,
@@ -42,7 +43,6 @@ from tests.loader.exports import (
 from tests.loader.faults.killed import arm
 from tests.loader.gcs_server import GcsServer
 from tests.loader.s3_server import S3Export, S3Server
-from tests.loader.test_forget import visitors_of, without
 from tests.loader.warm import WarmProcess
 from tests.models.histories import State, history, write_state
 

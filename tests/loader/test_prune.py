@@ -16,6 +16,7 @@ from loader.plan import Window
 from loader.prune import first_kept_day, prune
 from loader.timespan import today_utc
 from tests.loader.command import Command
+from tests.loader.erased import differences
 from tests.loader.exports import (
     beside,
     day,
@@ -28,7 +29,6 @@ from tests.loader.exports import (
     query,
     staged,
 )
-from tests.loader.test_forget import differences
 from tests.models.histories import State, history, write_state
 
 

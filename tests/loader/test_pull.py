@@ -1,8 +1,6 @@
 """`loader pull` from a folder: what differs is landed, whole days, and nothing else changes."""
 
 import shutil
-import subprocess
-import sys
 import time
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -36,6 +34,7 @@ from tests.loader.exports import (
     staged,
     while_downloading,
 )
+from tests.loader.holder import held_open
 from tests.models.histories import State, history, landed_rows, write_state
 
 
@@ -546,7 +545,7 @@ class TestOneAtATime:
         root = write_state(folder, few_days(2))
         planned = plan(root, warehouse)
         monkeypatch.setattr(warehouse_module, "LOCK_WAIT_SECONDS", 0.5)
-        with _held_open(warehouse) as holder, pytest.raises(LoaderError) as refused:
+        with held_open(warehouse) as holder, pytest.raises(LoaderError) as refused:
             started = time.monotonic()
             try:
                 run_plan(planned, open_export(str(root)), warehouse)
@@ -566,7 +565,7 @@ class TestOneAtATime:
     ) -> None:
         write_and_pull(folder, warehouse, few_days(1))
         root = write_state(folder, few_days(2))
-        with _held_open(warehouse, seconds=0.7):
+        with held_open(warehouse, seconds=0.7):
             pull(root, warehouse)
         assert staged(warehouse) == expected(few_days(2))
 
@@ -583,25 +582,3 @@ def _milliseconds(found: datetime | int | None) -> int | None:
     if not isinstance(found, datetime):
         return found
     return (found.replace(tzinfo=None) - datetime(1970, 1, 1)) // timedelta(milliseconds=1)
-
-
-def _held_open(warehouse: Path, seconds: float = 60) -> "subprocess.Popen[str]":
-    """Another process that has the database open; ended when the context is left."""
-    code = (
-        "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]);"
-        "print('open', flush=True); time.sleep(float(sys.argv[2]))"
-    )
-    holder = _Killed(
-        [sys.executable, "-c", code, str(warehouse), str(seconds)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "open\n"
-    return holder
-
-
-class _Killed(subprocess.Popen[str]):
-    def __exit__(self, *error: object) -> None:
-        self.kill()
-        super().__exit__(None, None, None)

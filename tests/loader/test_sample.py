@@ -20,8 +20,8 @@ from tests.loader.exports import (
     few_days,
     query,
 )
+from tests.loader.files import columns, parquet, spoil_pages
 from tests.loader.s3_server import S3Export
-from tests.loader.test_footers import _spoil_pages, columns, parquet
 from tests.models.histories import write_state
 
 
@@ -88,7 +88,7 @@ class TestColumns:
         assert told["checked_page_count"] >= len(columns())
         told = sampled(loader, write_file(tmp_path, parquet(columns())), ExitCode.DONE)
         assert told["checked_page_count"] == 0
-        told = sampled(loader, write_file(tmp_path, _spoil_pages(content)), ExitCode.BAD_INPUT)
+        told = sampled(loader, write_file(tmp_path, spoil_pages(content)), ExitCode.BAD_INPUT)
         assert told["checked_page_count"] is None
         assert "its checksum or its header is wrong" in told["reason"]
 
@@ -98,7 +98,7 @@ class TestColumns:
             (b"", "not a readable Parquet file"),
             (b"no Parquet", "not a readable Parquet file"),
             (parquet(columns())[:-9], "not a readable Parquet file"),
-            (_spoil_pages(parquet(columns())), ""),
+            (spoil_pages(parquet(columns())), ""),
         ],
     )
     def test_a_file_that_nobody_can_read(

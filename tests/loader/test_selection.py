@@ -7,8 +7,8 @@ import pytest
 
 from loader.export.layout import Export
 from loader.export.selection import EVERYTHING, Selection, unescape
+from tests.loader.folders import copies, write
 from tests.loader.s3_server import S3Export
-from tests.loader.test_layout import copies, write
 
 DAY = date(2026, 1, 2)
 DECISIONS = f"type=decisions/date={DAY}/"

@@ -1,7 +1,6 @@
 """The two stores: what they list, what they copy, and how they say what went wrong."""
 
 import os
-import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
@@ -16,42 +15,14 @@ from loader.export.cloud import CloudStore
 from loader.export.layout import Export, ExportFile, SourceChanged, open_export
 from loader.export.store import save
 from tests.loader.s3_server import PAGE_SIZE, S3Export
+from tests.loader.stores import AWKWARD_NAMES, check_error
 
 DAY = date(2026, 1, 2)
 FOLDER = f"type=events/date={DAY}/"
 
-AWKWARD_NAMES = [
-    "a b",
-    "semi;colon",
-    "a%2Fb",
-    "100%",
-    "%zz",
-    "é" + unicodedata.normalize("NFD", "é") + unicodedata.normalize("NFC", "é"),
-    "p+lus",
-    "am&per",
-    "(par)",
-    "~tilde",
-    "😀",
-    "st*r?",
-    "[br]",
-    "h#ash#1",
-    "back\\slash",
-    "co:lon",
-    "'quote\"",
-    "x" * 246,
-]
-
 
 def open_s3_export(export: S3Export, source: str | None = None) -> Export:
     return open_export(source or export.source, Access(endpoint_url=export.endpoint_url))
-
-
-def check_error(error: LoaderError, exit_code: ExitCode, *texts: str) -> None:
-    message = str(error)
-    assert error.exit_code == exit_code
-    assert message.isprintable()  # so it is one line
-    for text in texts:
-        assert text in message
 
 
 @pytest.fixture

@@ -27,6 +27,9 @@ lean_dbt.apply()
 
 ROOT = Path(__file__).parents[2]
 
+LAKE = "OPTIMIZELY_E3_LAKE"
+"""Environment variable that names the lake to build from."""
+
 Rows = Sequence[Mapping[str, str | None]]
 
 

@@ -8,16 +8,14 @@ import pytest
 from loader.errors import LoaderError
 from tests.models.comparison import assert_equals_full_refresh, assert_equals_twin
 from tests.models.histories import history, landed_rows, last_day, write_state
-from tests.models.project import Project, failures, fill_lake
+from tests.models.project import LAKE, Project, failures, fill_lake
 from tests.models.twin import Twin
 from tests.models.twin_inputs import shipped_metrics
-
-ENVIRONMENT = "OPTIMIZELY_E3_LAKE"
 
 
 def test_a_lake_that_changes_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project, lake = Project(tmp_path), tmp_path / "lake"
-    monkeypatch.setenv(ENVIRONMENT, str(lake))
+    monkeypatch.setenv(LAKE, str(lake))
     first, second = history(5, visitors=40).states[:2]
     fill_lake(lake, write_state(tmp_path / "export", first))
     project.build()
@@ -33,14 +31,14 @@ def test_a_lake_that_changes_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
 
     with pytest.raises(LoaderError, match="is built from a lake: give the lake with --lake"):
         project.pull(tmp_path / "export")
-    monkeypatch.delenv(ENVIRONMENT)
+    monkeypatch.delenv(LAKE)
     result = project.dbt("run", "--select", "stg_optimizely__decisions")
     assert "is built from a lake: set OPTIMIZELY_E3_LAKE to its address." in failures(result)
 
 
 def test_what_cannot_be_built_from_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project, lake = Project(tmp_path), tmp_path / "lake"
-    monkeypatch.setenv(ENVIRONMENT, str(lake))
+    monkeypatch.setenv(LAKE, str(lake))
     only_staging = ("run", "--select", "stg_optimizely__decisions")
     assert "Nothing is landed in the lake" in failures(project.dbt(*only_staging))
     export = write_state(tmp_path / "export", history(5, visitors=5).states[0])
@@ -52,7 +50,7 @@ def test_what_cannot_be_built_from_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 def test_days_without_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project, lake = Project(tmp_path), tmp_path / "lake"
-    monkeypatch.setenv(ENVIRONMENT, str(lake))
+    monkeypatch.setenv(LAKE, str(lake))
     state = history(5, visitors=5).states[0]
     empty = {unit: files if unit[0] == "events" else [] for unit, files in state.items()}
     fill_lake(lake, write_state(tmp_path / "export", empty))

@@ -12,8 +12,8 @@ from dbt.cli.main import dbtRunner
 from loader.demo import write_export
 from loader.landing.warehouse import open_warehouse
 from tests.models.comparison import assert_rows_equal
+from tests.models.own_project import IN_A_PROJECT, add_all, add_files, copy_of_project
 from tests.models.project import ROOT, Project, failures, with_status
-from tests.models.test_extending import IN_A_PROJECT, add_all, add_files, copy_of_project
 
 MARTS = sorted(path.stem for path in (ROOT / "models" / "marts").rglob("*.sql"))
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from loader.landing.warehouse import open_warehouse
-from tests.models.project import ROOT, failures, fill_lake
+from tests.models.project import LAKE, ROOT, failures, fill_lake
 
 JVM_OPTIONS = (
     # So many small queries: compiling them well costs more than running them.
@@ -101,11 +101,11 @@ class SparkProject:
         """Runs one dbt command that builds in a schema."""
         manifest = _parsed_project(self.folder, schema)
         os.environ["OPTIMIZELY_E3_SPARK_SCHEMA"] = schema
-        os.environ["OPTIMIZELY_E3_LAKE"] = str(self.lake)
+        os.environ[LAKE] = str(self.lake)
         try:
             return dbtRunner(manifest=manifest).invoke([*arguments, *_flags(self.folder)])
         finally:
-            del os.environ["OPTIMIZELY_E3_LAKE"]
+            del os.environ[LAKE]
 
     def query(self, sql: str) -> pa.Table:
         """The rows of a query."""

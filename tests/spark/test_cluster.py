@@ -13,8 +13,7 @@ import pytest
 from benchmarks.measure import dbt_command
 from loader.demo import write_export
 from loader.landing.warehouse import open_warehouse
-from tests.models.project import ROOT, Project, fill_lake
-from tests.models.test_lake_builds import ENVIRONMENT
+from tests.models.project import LAKE, ROOT, Project, fill_lake
 from tests.spark.comparison import differences, spark_table
 from tests.spark.session import what_is_missing, with_zone
 
@@ -100,7 +99,7 @@ def test_every_mart_is_the_same(thrift_port: int, tmp_path: Path) -> None:
     write_export(tmp_path / "export", days=4, visitors=120, events=1_500)
     fill_lake(lake, tmp_path / "export")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(ENVIRONMENT, str(lake))
+        patch.setenv(LAKE, str(lake))
         project.build()
     done = subprocess.run(
         dbt_command(
@@ -110,7 +109,7 @@ def test_every_mart_is_the_same(thrift_port: int, tmp_path: Path) -> None:
             work=tmp_path / "dbt",
         ),
         env=os.environ
-        | {ENVIRONMENT: str(lake), "OPTIMIZELY_E3_SPARK_PORT": str(thrift_port)}
+        | {LAKE: str(lake), "OPTIMIZELY_E3_SPARK_PORT": str(thrift_port)}
         | {"OPTIMIZELY_E3_SPARK_SCHEMA": "thrift"},
         capture_output=True,
         text=True,

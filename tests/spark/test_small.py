@@ -4,7 +4,7 @@ import pytest
 
 from loader.demo import write_export
 from loader.landing.warehouse import open_warehouse
-from tests.models.project import ROOT, Project, failures
+from tests.models.project import LAKE, ROOT, Project, failures
 from tests.spark.comparison import differences
 from tests.spark.session import SparkProject, with_zone
 
@@ -19,7 +19,7 @@ def on_duckdb(spark: SparkProject, tmp_path_factory: pytest.TempPathFactory) -> 
     write_export(project.folder / "export", days=4, visitors=120, events=1_500)
     spark.land(project.folder / "export")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPTIMIZELY_E3_LAKE", str(spark.lake))
+        patch.setenv(LAKE, str(spark.lake))
         project.build()
     result = spark.dbt(*BUILD, schema="small")
     assert result.success, failures(result)

@@ -9,7 +9,7 @@ from tests.loader.exports import conversion, conversions_of, day, expected, few_
 from tests.loader.faults.faulty import ENDLESSLY, CarriedOver, left_out, meanwhile, repeated
 from tests.loader.faults.trial import Trial
 from tests.loader.s3_server import PAGE_SIZE
-from tests.loader.test_store import AWKWARD_NAMES
+from tests.loader.stores import AWKWARD_NAMES
 from tests.models.histories import State, parquet_bytes
 
 DAY = f"type=events/date={day(0)}/"

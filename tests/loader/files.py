@@ -1,0 +1,44 @@
+"""Parquet files of two conversions, good ones and bad ones."""
+
+import io
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+MILLISECONDS = 1709013599123
+
+
+def columns(**changes: pa.Array | None) -> dict[str, pa.Array]:
+    """The required columns of a conversion's two rows, and `changes`; None leaves one out."""
+    times = pa.array([MILLISECONDS, MILLISECONDS])
+    every = {
+        "uuid": pa.array(["a", "b"]),
+        "timestamp": times,
+        "process_timestamp": times,
+        "visitor_id": pa.array(["v", "w"]),
+        "entity_id": pa.array(["1", "1"]),
+        "event_name": pa.array(["e", "e"]),
+        "revenue": pa.array([1, 2]),
+        "value": pa.array([0.5, None]),
+    }
+    return {name: array for name, array in (every | changes).items() if array is not None}
+
+
+def parquet(arrays: dict[str, pa.Array], **options: Any) -> bytes:
+    """A file of these columns."""
+    return table_bytes(pa.table(arrays), **options)
+
+
+def table_bytes(table: pa.Table, **options: Any) -> bytes:
+    """A table as a file."""
+    target = io.BytesIO()
+    pq.write_table(table, target, **options)
+    return target.getvalue()
+
+
+def spoil_pages(content: bytes) -> bytes:
+    """A file whose footer can be read and whose rows cannot."""
+    spoilt = bytearray(content)
+    spoilt[4:60] = bytes(56)
+    return bytes(spoilt)
