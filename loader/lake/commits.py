@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -219,7 +220,8 @@ def parquet(paths: Iterable[Path]) -> str:
     return f"read_parquet([{', '.join(quoted)}], union_by_name = true, hive_partitioning = false)"
 
 
-def _tables() -> list[str]:
+@cache
+def _tables() -> tuple[str, ...]:
     """Every table that a version holds."""
     with duckdb.connect() as blank:
         create_tables(blank)
@@ -228,7 +230,7 @@ def _tables() -> list[str]:
             "select table_name from duckdb_tables() where schema_name = ? order by all",
             [ledger.SCHEMA],
         ).fetchall()
-    return [name for (name,) in found] + list(spec.NAME_TABLES)
+    return (*(name for (name,) in found), *spec.NAME_TABLES)
 
 
 def _hash_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
