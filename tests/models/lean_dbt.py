@@ -1,4 +1,4 @@
-"""What dbt does again in each command although nothing came of it: a quarter of a small build."""
+"""What dbt does again in each command although nothing came of it: a sixth of a small build."""
 
 from typing import Any
 
