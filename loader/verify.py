@@ -300,8 +300,10 @@ def _check_source(
     ]
     if not same:  # nothing is made beside a warehouse where nothing is landed
         return
-    recorded = _recorded_counts(warehouse)
     with open_spool(warehouse) as spool, ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as readers:
+        dates = [day.export_date for day in same]
+        # Read while the spool is held: no pull can land in between.
+        recorded = _recorded_counts(warehouse, min(dates), max(dates))
         for day in same:
             wanted = recorded[day.unit]
             listed = export.day(*day.unit, day.selection).files
@@ -326,15 +328,16 @@ def _check_source(
                 )
 
 
-def _recorded_counts(warehouse: Path) -> dict[Unit, dict[str, int]]:
+def _recorded_counts(warehouse: Path, first: date, last: date) -> dict[Unit, dict[str, int]]:
     """Rows of each landed file by day and key, as its footer had them: erased ones included."""
     counts: defaultdict[Unit, dict[str, int]] = defaultdict(dict)
     with open_warehouse(warehouse, read_only=True) as connection:
         for export_type, export_date, key, rows in connection.execute(
             f"""
             select export_type, export_date, key, row_count + coalesce(erased_row_count, 0)
-            from {ledger.current("files")}
-            """
+            from {ledger.current("files")} where export_date between ? and ?
+            """,
+            [first, last],
         ).fetchall():
             counts[export_type, export_date][key] = rows
     return counts

@@ -121,7 +121,7 @@ def open_session(folder: Path) -> Iterator[Session]:
     builder: Any = SparkSession.builder
     for name, value in SETTINGS.items():
         builder = builder.config(name, value)
-    session = builder.config("spark.sql.warehouse.dir", str(folder / "tables")).getOrCreate()
+    session = builder.config("spark.sql.warehouse.dir", str(folder)).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     try:
         yield session
