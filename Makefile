@@ -15,6 +15,8 @@ BIN := $(VENV)/bin
 # The newest pip finds the packages in half of the time of the one that comes with Python 3.11.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 WORKERS := 2
+# Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-spark browser bench bench-spark simulation lint lint-python lint-sql format docs screenshot clean
 
