@@ -173,12 +173,33 @@ def exists(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def has_table(connection: duckdb.DuckDBPyConnection, table: str, schema: str = SCHEMA) -> bool:
-    """Whether the ledger, or another schema, has this table: a warehouse may be older than it."""
+    """Whether the ledger, or another schema, has this table: a warehouse may be older than it.
+
+    The views of a warehouse that is built from a lake are no tables.
+    """
+    if not has_schema(connection, schema):
+        return False
+    try:
+        # What fails would end the connection's transaction. Only tables have row ids; to find one
+        # so takes a tenth of the time that the catalog takes to list them.
+        connection.cursor().execute(f"select rowid from {schema}.{table} limit 0")
+    except duckdb.Error:
+        found = connection.execute(
+            "select 1 from duckdb_tables() where schema_name = ? and table_name = ?",
+            [schema, table],
+        ).fetchall()
+        return bool(found)
+    return True
+
+
+def has_schema(connection: duckdb.DuckDBPyConnection, schema: str = SCHEMA) -> bool:
+    """Whether there is a schema of this name, that of the ledger or another one."""
     found = connection.execute(
-        "select count(*) from duckdb_tables() where schema_name = ? and table_name = ?",
-        [schema, table],
-    ).fetchone()
-    return found is not None and found[0] > 0
+        "select 1 from duckdb_schemas() "
+        "where database_name = current_database() and schema_name = ?",
+        [schema],
+    ).fetchall()
+    return bool(found)
 
 
 def current(table: str) -> str:

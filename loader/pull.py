@@ -17,7 +17,7 @@ from loader.landing.day import BadBatch, BadDay, FetchedDay, land_days
 from loader.landing.fetch import Fetcher, Outcome
 from loader.landing.spool import open_spool
 from loader.landing.storage import IN_DATABASE, Storage
-from loader.landing.warehouse import bring_up_to_date, create_tables, open_warehouse
+from loader.landing.warehouse import create_tables, is_current, open_warehouse
 from loader.plan import Plan, Window, plan_pull
 from loader.timespan import now_utc
 
@@ -82,8 +82,7 @@ def run_pull(
     Raises:
         LoaderError: The source or the warehouse cannot be used; days landed so far are kept.
     """
-    bring_up_to_date(warehouse)  # a file that is no warehouse is refused before anything is made
-    settled = privacy.settle(warehouse, treatments or {})
+    settled = _settle(warehouse, treatments or {})
     # The plan is made while the spool is held: no other pull can land in between.
     with open_spool(warehouse) as spool:
         plan = plan_pull(export, warehouse, export_types, window, selection=selection, force=force)
@@ -98,6 +97,22 @@ def run_pull(
             settled=settled,
             storage=storage,
         )
+
+
+def _settle(warehouse: Path, treatments: Mapping[str, str]) -> privacy.Privacy:
+    """What is dropped and hashed in a warehouse, which then has the tables and columns of today.
+
+    None is made where there is none, and a file that is none is refused before anything is made.
+    """
+    if not warehouse.exists():
+        return privacy.settle(warehouse, treatments)
+    with open_warehouse(warehouse, read_only=True) as connection:
+        settled = privacy.settled(connection, treatments)
+        has_all = is_current(connection)
+    if not has_all:
+        with open_warehouse(warehouse) as connection:
+            create_tables(connection)
+    return settled
 
 
 def run_plan(

@@ -12,7 +12,7 @@ import duckdb
 from loader import ledger, spec
 from loader.errors import ExitCode, LoaderError, shown
 from loader.lake.store import LakeStore
-from loader.landing.warehouse import create_tables, open_warehouse
+from loader.landing.warehouse import create_tables, open_warehouse, tables_of_today
 
 COMMITS = "commits/"
 LEDGER = "ledger/"
@@ -223,11 +223,11 @@ def parquet(paths: Iterable[Path]) -> str:
 @cache
 def _tables() -> tuple[str, ...]:
     """Every table that a version holds."""
-    with duckdb.connect() as blank:
-        create_tables(blank)
-        blank.execute(CREATE_TABLES)
-        found = blank.execute(
-            "select table_name from duckdb_tables() where schema_name = ? order by all",
+    with tables_of_today() as connection:
+        connection.execute(CREATE_TABLES)
+        found = connection.execute(
+            "select table_name from duckdb_tables() where database_name = current_database() "
+            "and schema_name = ? order by all",
             [ledger.SCHEMA],
         ).fetchall()
     return (*(name for (name,) in found), *spec.NAME_TABLES)

@@ -101,8 +101,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     Raises:
         LoaderError: The database is built from a lake: its sources are views.
     """
-    views = "select 1 from duckdb_views() where schema_name = ? limit 1"
-    if connection.execute(views, [ledger.SCHEMA]).fetchall():
+    if _is_built_from_a_lake(connection):
         raise LoaderError(
             "this warehouse is built from a lake: give the lake with --lake or another --warehouse",
             ExitCode.USAGE,
@@ -122,18 +121,27 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(ledger.CREATE_TABLES)
 
 
-def bring_up_to_date(path: Path) -> None:
-    """Gives a warehouse the tables and columns that an older loader did not make.
-
-    One that has them is only read, and none is made where there is none.
-    """
-    if not path.exists():
-        return
-    with open_warehouse(path, read_only=True) as connection:
-        is_current = not ledger.exists(connection) or _made_columns() <= _column_names(connection)
-    if not is_current:
-        with open_warehouse(path) as connection:
+@contextmanager
+def tables_of_today() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The staging tables and the ledger as they are made today, empty and in memory."""
+    with _in_memory().cursor() as connection:
+        connection.execute("attach ':memory:' as today; use today")
+        try:
             create_tables(connection)
+            yield connection
+        finally:
+            connection.execute("use memory; detach today")
+
+
+def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether all tables and columns are there that are made today, or nothing was ever landed."""
+    if not ledger.exists(connection):
+        return True
+    try:
+        connection.execute(_every_column())
+    except (duckdb.BinderException, duckdb.CatalogException):
+        return False
+    return True
 
 
 def _no_disk_space(path: Path) -> LoaderError:
@@ -145,19 +153,32 @@ def _no_disk_space(path: Path) -> LoaderError:
     )
 
 
+def _is_built_from_a_lake(connection: duckdb.DuckDBPyConnection) -> bool:
+    if not ledger.has_schema(connection) or ledger.exists(connection):
+        return False
+    views = "select 1 from duckdb_views() where schema_name = ? limit 1"
+    return bool(connection.execute(views, [ledger.SCHEMA]).fetchall())
+
+
 @cache
-def _made_columns() -> set[tuple[str, ...]]:
-    """All columns of the tables that are made today."""
-    with duckdb.connect() as blank:
-        create_tables(blank)
-        return _column_names(blank)
+def _in_memory() -> duckdb.DuckDBPyConnection:
+    """A database without a file, the process's own: to open one takes as long as a small load."""
+    return duckdb.connect(config=CONFIG)
 
 
-def _column_names(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, ...]]:
-    rows = connection.execute(
-        "select schema_name, table_name, column_name from duckdb_columns()"
-    ).fetchall()
-    return set(rows)
+@cache
+def _every_column() -> str:
+    """SQL that reads no row, and fails where a table or a column of today's is missing."""
+    with tables_of_today() as connection:
+        tables = connection.execute(
+            """
+            select schema_name, table_name, string_agg('"' || column_name || '"')
+            from duckdb_columns() where database_name = current_database() group by all
+            """
+        ).fetchall()
+    return ";".join(
+        f"select {columns} from {schema}.{table} limit 0" for schema, table, columns in tables
+    )
 
 
 def _connect(path: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
@@ -208,7 +229,10 @@ def _create(path: Path) -> None:
     """
     unfinished = unfinished_path(path)
     unfinished.unlink(missing_ok=True)
-    duckdb.connect(unfinished, config=CONFIG).close()
+    quoted = str(unfinished).replace("'", "''")
+    with _in_memory().cursor() as connection:
+        connection.execute(f"attach '{quoted}' as unfinished")
+        connection.execute("detach unfinished")
     unfinished.rename(path)
 
 

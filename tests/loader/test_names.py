@@ -10,7 +10,7 @@ import pytest
 
 from loader import names, spec
 from loader.errors import ExitCode, LoaderError
-from loader.landing.warehouse import bring_up_to_date, open_warehouse
+from loader.landing.warehouse import open_warehouse
 from tests.loader.command import Command, Done
 from tests.loader.exports import (
     FIRST,
@@ -531,8 +531,8 @@ def test_a_whole_warehouse_is_not_opened_for_writing(
         opened.append(read_only)
         return open_warehouse(path, read_only=read_only)
 
-    monkeypatch.setattr("loader.landing.warehouse.open_warehouse", spy)
-    bring_up_to_date(warehouse)
+    monkeypatch.setattr("loader.pull.open_warehouse", spy)
+    pull(export, warehouse)
     assert opened == [True]
 
 
