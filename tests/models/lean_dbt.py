@@ -8,6 +8,7 @@ from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
 
 _compile = jinja2.Environment.compile
+_build_event = BaseEvent.__init__
 _fire_event = EventManager.fire_event
 _compiled: dict[tuple[Any, ...], Any] = {}
 
@@ -15,6 +16,8 @@ _compiled: dict[tuple[Any, ...], Any] = {}
 def apply() -> None:
     """Makes dbt lean in this process."""
     jinja2.Environment.compile = _compile_once  # type: ignore[method-assign, assignment]
+    BaseEvent.__init__ = _note_event  # type: ignore[method-assign]
+    BaseEvent.__getattr__ = _asked_of_event  # type: ignore[method-assign]
     EventManager.fire_event = _fire_heard_event  # type: ignore[method-assign]
     nodes.write_file = _write_nothing  # type: ignore[attr-defined]
 
@@ -27,10 +30,24 @@ def _compile_once(self: jinja2.Environment, source: Any, *arguments: Any) -> Any
     return _compiled[key]
 
 
+def _note_event(self: BaseEvent, *arguments: Any, **named: Any) -> None:
+    """An event is built when somebody asks for its message: nearly all are for the log alone."""
+    object.__setattr__(self, "noted", (arguments, named))
+
+
+def _asked_of_event(self: BaseEvent, name: str) -> Any:
+    """What an event does not have itself is its message's."""
+    if name == "pb_msg":
+        arguments, named = object.__getattribute__(self, "noted")
+        _build_event(self, *arguments, **named)
+        return object.__getattribute__(self, "pb_msg")
+    return getattr(self.pb_msg, name)
+
+
 def _fire_heard_event(
     self: EventManager, e: BaseEvent, level: EventLevel | None = None, *arguments: Any, **named: Any
 ) -> None:
-    """Some two thousand events a build are for the log alone, and the tests keep none."""
+    """Tests keep no log, for which alone some two thousand events a build are."""
     if (level or e.level_tag()) is not EventLevel.DEBUG:
         _fire_event(self, e, level, *arguments, **named)
 
