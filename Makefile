@@ -15,6 +15,7 @@ BIN := $(VENV)/bin
 # The newest pip finds the packages in half of the time of the one that comes with Python 3.11.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 WORKERS := 2
+SQL := models analyses tests/dialects tests/quality tests/spec
 # Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -63,7 +64,8 @@ lint-python: $(VENV)/installed-dev
 	@$(BIN)/mypy
 
 lint-sql: $(VENV)/installed-dev
-	@$(BIN)/sqlfluff lint --processes $(WORKERS) models analyses tests/dialects tests/quality tests/spec
+	@! grep --recursive --line-number --extended-regexp '.{101,}' --include='*.sql' $(SQL)
+	@$(BIN)/sqlfluff lint --processes $(WORKERS) $(SQL)
 
 format: $(VENV)/installed-dev
 	@$(BIN)/ruff check --fix .
