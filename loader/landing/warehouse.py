@@ -230,9 +230,13 @@ def _create(path: Path) -> None:
     unfinished = unfinished_path(path)
     unfinished.unlink(missing_ok=True)
     quoted = str(unfinished).replace("'", "''")
-    with _in_memory().cursor() as connection:
-        connection.execute(f"attach '{quoted}' as unfinished")
-        connection.execute("detach unfinished")
+    try:
+        with _in_memory().cursor() as connection:
+            connection.execute(f"attach '{quoted}' as unfinished")
+            connection.execute("detach unfinished")
+    except duckdb.Error:
+        _in_memory.cache_clear()  # a full disk may have ended it
+        raise
     unfinished.rename(path)
 
 

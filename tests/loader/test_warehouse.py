@@ -14,6 +14,7 @@ from loader.export.layout import open_export
 from loader.landing.day import BadDay, FetchedDay, land_days
 from loader.landing.fetch import Fetcher
 from loader.landing.spool import open_spool
+from loader.landing.warehouse import create_tables, open_warehouse
 from tests.loader.exports import day, decision, decisions_of, everything, few_days, pull
 from tests.models.histories import write_state
 
@@ -51,6 +52,31 @@ def test_readers_of_older_versions_can_open_it(warehouse: Path) -> None:
             "select tags['storage_version'] from duckdb_databases() where not internal"
         ).fetchall()
     assert found == [("v1.4.0+",)]
+
+
+def test_a_name_may_hold_a_quote(tmp_path: Path) -> None:
+    with open_warehouse(tmp_path / "it's.duckdb") as connection:
+        assert connection.execute("select current_database()").fetchall() == [("it's",)]
+
+
+def test_views_of_a_lake_are_no_tables(tmp_path: Path) -> None:
+    """Neither in a transaction, which goes on, nor where they cannot be read."""
+    with open_warehouse(tmp_path / "of_a_lake.duckdb") as connection:
+        connection.execute(
+            """
+            create schema optimizely_ledger;
+            create table gone as select 1 as load_id;
+            create view optimizely_ledger.days as from gone;
+            create table optimizely_ledger.loads as from gone;
+            drop table gone;
+            """
+        )
+        connection.begin()
+        found = {name: ledger.has_table(connection, name) for name in ("days", "loads", "files")}
+        assert found == {"days": False, "loads": True, "files": False}
+        with pytest.raises(LoaderError, match="is built from a lake"):
+            create_tables(connection)
+        connection.rollback()
 
 
 def test_a_day_is_replaced(warehouse: Path, rewritten: FetchedDay) -> None:
