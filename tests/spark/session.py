@@ -38,6 +38,14 @@ SETTINGS = {
 }
 """What the profile cannot set, because the session stands before dbt comes."""
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # `make test` has few rows: generating code for them costs more than it saves. That the code
+    # which users run computes the same, `make test-spark` tests.
+    SETTINGS |= {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    }
+
 UTC = pa.timestamp("us", tz="UTC")
 SPARK_TYPES = {
     pa.string(): "string",
