@@ -12,7 +12,7 @@ import duckdb
 from loader import ledger, spec
 from loader.errors import ExitCode, LoaderError, shown
 from loader.lake.store import LakeStore
-from loader.landing.warehouse import create_tables, open_warehouse, tables_of_today
+from loader.landing.warehouse import create_tables, open_warehouse, quoted_path, tables_of_today
 
 COMMITS = "commits/"
 LEDGER = "ledger/"
@@ -56,8 +56,6 @@ class Version:
         """Name of the commit's file."""
         return f"{COMMITS}{self.number:020d}.json"
 
-
-_QUOTE = "'"
 
 NO_VERSION = Version(0, {}, {})
 
@@ -195,7 +193,7 @@ def copy_rows(
     """
     connection.execute(
         f"copy (select {with_times_exchanged(connection, rows)} from {rows}) "
-        f"to '{str(path).replace(_QUOTE, _QUOTE * 2)}' (format parquet, compression zstd{options})"
+        f"to {quoted_path(path)} (format parquet, compression zstd{options})"
     )
 
 
@@ -216,8 +214,8 @@ def _qualified(table: str) -> str:
 
 def parquet(paths: Iterable[Path]) -> str:
     """SQL that reads Parquet files."""
-    quoted = (f"'{str(path).replace(_QUOTE, _QUOTE * 2)}'" for path in paths)
-    return f"read_parquet([{', '.join(quoted)}], union_by_name = true, hive_partitioning = false)"
+    files = ", ".join(map(quoted_path, paths))
+    return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
 
 
 @cache

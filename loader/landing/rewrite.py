@@ -10,7 +10,12 @@ import duckdb
 
 from loader.errors import ExitCode, LoaderError, shown
 from loader.landing.durable import sync
-from loader.landing.warehouse import STORAGE_VERSION, is_disk_full, unfinished_path
+from loader.landing.warehouse import (
+    STORAGE_VERSION,
+    is_disk_full,
+    quoted_path,
+    unfinished_path,
+)
 
 _CATALOG = {
     "schemas": "schema_name, comment",
@@ -67,9 +72,10 @@ def rewrite(
     assert row is not None
     name = row[0]
     copy = _COPY if name != _COPY else f"{_COPY}_2"
-    place = str(unfinished).replace("'", "''")
     try:
-        connection.execute(f"attach '{place}' as {copy} (storage_version '{STORAGE_VERSION}')")
+        connection.execute(
+            f"attach {quoted_path(unfinished)} as {copy} (storage_version '{STORAGE_VERSION}')"
+        )
         connection.execute(f"copy from database {_quoted(name)} to {copy}")
         if differing := _differences(connection, name, copy):
             raise _cannot_copy(f"{differing} would not be the same")

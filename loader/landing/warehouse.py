@@ -229,15 +229,20 @@ def _create(path: Path) -> None:
     """
     unfinished = unfinished_path(path)
     unfinished.unlink(missing_ok=True)
-    quoted = str(unfinished).replace("'", "''")
     try:
         with _in_memory().cursor() as connection:
-            connection.execute(f"attach '{quoted}' as unfinished")
+            connection.execute(f"attach {quoted_path(unfinished)} as unfinished")
             connection.execute("detach unfinished")
     except duckdb.Error:
         _in_memory.cache_clear()  # a full disk may have ended it
         raise
     unfinished.rename(path)
+
+
+def quoted_path(path: Path) -> str:
+    """A path as a text in SQL."""
+    text = str(path).replace("'", "''")
+    return f"'{text}'"
 
 
 def unfinished_path(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What dbt does in each command although no test asks for it: a sixth of a small build."""
+"""What dbt does in each command although no test asks for it: a fifth of a small build."""
 
 from typing import Any
 
