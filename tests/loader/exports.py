@@ -204,7 +204,8 @@ def everything(warehouse: Path) -> Contents:
     names = ("loads", "days", "files", "quarantined_files", "changed_visitors")
     tables = [table.qualified_name for table in spec.TABLES.values()]
     tables += [f"{ledger.SCHEMA}.{name}" for name in names]
-    return {table: Counter(map(repr, query(warehouse, f"from {table}"))) for table in tables}
+    with open_warehouse(warehouse, read_only=True):  # once for all of them
+        return {table: Counter(map(repr, query(warehouse, f"from {table}"))) for table in tables}
 
 
 def query(warehouse: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ CHECKS = ("sample_ratio", "sample_ratio_sequential", "crossovers", "days_running
 def create_marts(path: Path, rows: Mapping[str, Iterable[Row]], schema: str = "main") -> None:
     """Makes the marts; what a row leaves out is NULL."""
     with duckdb.connect(path) as connection:
+        connection.begin()
         if schema != "main":
             connection.execute('create schema "' + schema.replace('"', '""') + '"')
         connection.execute("set schema = '\"" + schema.replace('"', '""') + "\"'")
@@ -52,8 +54,10 @@ def create_marts(path: Path, rows: Mapping[str, Iterable[Row]], schema: str = "m
                 connection.register("given", table)
                 connection.execute(f"insert into {model} from given")
                 connection.unregister("given")
+        connection.commit()
 
 
+@cache
 def _columns(model: str) -> dict[str, str]:
     [path] = ROOT.glob(f"models/marts/*/{model}.yml")
     [declared] = yaml.safe_load(path.read_text())["models"]
