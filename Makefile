@@ -14,8 +14,7 @@ BIN := $(VENV)/bin
 # Python compiles what it imports when it imports it: a third of the time of installing is not spent on the rest.
 # The newest pip finds the packages in half of the time of the one that comes with Python 3.11.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
-# One more than CI has processors: tests of the network wait.
-WORKERS := 3
+WORKERS := 2
 SQL := models analyses tests/dialects tests/quality tests/spec
 # Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
