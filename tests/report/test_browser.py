@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -583,23 +582,14 @@ def test_an_address_keeps_the_view(browser: Any, warehouse: Path, live: str) -> 
         assert visit.page.locator("figure").count() == 1
 
 
-def choose(visit: Visit, label: str, choice: str) -> None:
-    """Unfolds a list and chooses; again if the page was drawn anew meanwhile, which folds it."""
-    for _ in range(5):
-        visit.page.get_by_label(label, exact=True).click()
-        with suppress(playwright_api.TimeoutError):
-            visit.page.get_by_role("option", name=choice).click(timeout=3_000)
-            return
-    pytest.fail(f"no list of {label} with {choice}")
-
-
 def test_a_choice_becomes_the_address(browser: Any, live: str) -> None:
     with look(browser, live, experiment="1001") as visit:
         for label, choice, in_address in (
             ("Metric", "checkout", "metric=checkout"),
             ("Intervals and p-values", "Fixed horizon", "method=fixed_horizon"),
         ):
-            choose(visit, label, choice)
+            visit.page.get_by_label(label, exact=True).click()
+            visit.page.get_by_role("option", name=choice).click()
             visit.page.wait_for_url(re.compile(in_address))
         visit.page.wait_for_function(
             "document.querySelectorAll('#results .gt_group_heading').length === 1"
