@@ -1,7 +1,5 @@
 """What a warehouse holds, day by day, and whether its ledger says the same."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from loader import ledger, spec
@@ -12,16 +10,6 @@ from tests.loader.exports import query
 
 Days = dict[Unit, tuple[int, int]]
 """Row count and checksum of every landed day: equal exactly if the rows are."""
-
-
-@contextmanager
-def kept_open(warehouse: Path) -> Iterator[None]:
-    """All that reads the warehouse shares what is open: DuckDB opens a file longer than it reads.
-
-    Nothing in this process can write into it meanwhile.
-    """
-    with open_warehouse(warehouse, read_only=True):
-        yield
 
 
 def days_of(warehouse: Path) -> Days:

@@ -18,8 +18,8 @@ from loader.demo import write_export
 from loader.errors import ExitCode
 from loader.export.layout import Unit, open_export
 from loader.plan import known_days
-from tests.loader.days import Days, check_ledger, days_of, kept_open
-from tests.loader.exports import Contents, beside, pull, query, staged
+from tests.loader.days import Days, check_ledger, days_of
+from tests.loader.exports import Contents, beside, kept_open, pull, query, staged
 from tests.loader.faults.report import PROPERTY
 from tests.loader.warm import WarmProcess
 

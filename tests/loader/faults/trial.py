@@ -11,8 +11,8 @@ from typing import Protocol
 from loader.errors import ExitCode
 from loader.plan import known_days
 from tests.loader.command import Command, Done
-from tests.loader.days import check_ledger, days_of, kept_open
-from tests.loader.exports import beside, expected, staged
+from tests.loader.days import check_ledger, days_of
+from tests.loader.exports import beside, expected, kept_open, staged
 from tests.loader.faults.faulty import FaultProxy
 from tests.loader.warm import WarmProcess, unprepared
 from tests.models.histories import State, parquet_bytes
