@@ -1,6 +1,6 @@
 {#
-    Common tables that follow funnels from step to step: `step_rows` → `chains`, the rows to which a
-    chain of events leads, each with `chain_started_at`, `previous_at` (NULL at step 1) and
+    Common tables that follow funnels of up to `longest` steps: `step_rows` → `chains`, the rows to
+    which a chain of events leads, each with `chain_started_at`, `previous_at` (NULL at step 1) and
     `exposed_at`, the last exposure before the chain's start.
 
     For each event at a step, the latest start of a chain that ends there is kept: if any chain ends
@@ -12,8 +12,8 @@
     order; in a crowd (see crowds.sql) in the opposite order, for there a row says itself how far
     before the crowd its chain comes from.
 #}
-{% macro chains() %}
-    {{- adapter.dispatch('chains', 'optimizely_e3')() -}}
+{% macro chains(longest) %}
+    {{- adapter.dispatch('chains', 'optimizely_e3')(longest) -}}
 {% endmacro %}
 
 {#
@@ -21,8 +21,8 @@
     fills in these rows. A level reads the rows that come from its step, and those to which a chain
     leads there or further.
 #}
-{% macro default__chains() -%}
-{%- set last_level = optimizely_e3.longest_funnel() - 1 -%}
+{% macro default__chains(longest) -%}
+{%- set last_level = longest - 1 -%}
 {%- set keys = ['metric_number', 'visitor_key', 'session_number'] -%}
 {%- set given = keys + ['occurred_at', 'order_in_instant', 'step', 'from_step'] -%}
 level_0 as (
@@ -108,7 +108,7 @@ chains as (
     reached so far at each step. Only the first chain to a step from an exposure is kept: the
     others are not asked for.
 #}
-{% macro spark__chains() -%}
+{% macro spark__chains(longest) -%}
 {%- set chain = 'struct<step: smallint, exposed_at: timestamp, occurred_at: timestamp, '
     ~ 'chain_started_at: timestamp, previous_at: timestamp>' -%}
 walks as (
@@ -139,8 +139,7 @@ walked as (
         aggregate(
             step_rows,
             struct(
-                array_repeat(cast(null as {{ chain }}), {{ optimizely_e3.longest_funnel() }})
-                    as reached,
+                array_repeat(cast(null as {{ chain }}), {{ longest }}) as reached,
                 cast(array() as array<{{ chain }}>) as chains
             ),
             -- A list of one element gives a name to what stands in it.

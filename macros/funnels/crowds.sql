@@ -14,8 +14,7 @@
     it, with its `from_step`. Which steps an event matches is a number with a bit for each of them;
     few crowds differ in these.
 #}
-{% macro crowds() -%}
-{%- set longest = optimizely_e3.longest_funnel() -%}
+{% macro crowds(longest) -%}
 crowded_instants as (
     select distinct
         metric_number,

@@ -50,6 +50,22 @@
     {{- return(15) -}}
 {% endmacro %}
 
+{% macro longest_declared_funnel() %}
+    {#-
+        Steps of the longest funnel that is declared when the model is built, at least 1: SQL that
+        is written for each step is no longer than it has to be. Where the declarations are not
+        there yet, of the longest that can be.
+    -#}
+    {%- set declarations = ref('stg_registry__metric_events') -%}
+    {%- if not execute or load_cached_relation(declarations) is none -%}
+        {{- return(optimizely_e3.longest_funnel()) -}}
+    {%- endif -%}
+    {%- set found = run_query(
+        'select coalesce(max(part), 1) from ' ~ declarations ~ " where clause = 'step'"
+    ) -%}
+    {{- return([found.columns[0].values()[0] | int, optimizely_e3.longest_funnel()] | min) -}}
+{% endmacro %}
+
 {% macro text_list(words) %}
     {#- Words as the inside of an SQL `in (…)`. -#}
     {{- "'" ~ words | join("', '") ~ "'" -}}

@@ -2,6 +2,7 @@
 -- depends_on: {{ ref('int_vendor_attributions') }}
 
 {%- set by_vendor = var('attribution') == 'vendor' %}
+{%- set longest = optimizely_e3.longest_declared_funnel() %}
 
 with
 
@@ -61,11 +62,11 @@ exposed_visitors as (
     from numbered_exposures
     group by visitor_id, followed_for
 ),
-{{ optimizely_e3.crowds() }},
+{{ optimizely_e3.crowds(longest) }},
 
 {{ optimizely_e3.step_rows() }},
 
-{{ optimizely_e3.chains() }},
+{{ optimizely_e3.chains(longest) }},
 
 -- Of the chains that began between two exposures, none but the earliest can be the first.
 earliest_chains as (
