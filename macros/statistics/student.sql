@@ -44,16 +44,13 @@
         f(t) on. The double-exponential rule w = exp(u - exp(-u)), taken at 48 points, is exact to
         eleven digits, and to six where the tail is nearly one half.
     -#}
-    {%- set points = [] -%}
-    {%- for k in range(-21, 27) -%}
-        {%- do points.append((k / 6) ~ 'e0') -%}
-    {%- endfor -%}
-    {%- set w = 'exp(element - exp(-element))' -%}
+    {%- set u = '((element - 22) / 6e0)' -%}
+    {%- set w = 'exp(' ~ u ~ ' - exp(-' ~ u ~ '))' -%}
     (
         ({{ degrees }} + {{ t }} * {{ t }}) / ({{ degrees }} + 1e0)
         * {{ optimizely_e3.sum_over(
-            optimizely_e3.list_of(points),
-            w ~ ' * (1e0 + exp(-element))'
+            optimizely_e3.numbers_to(48),
+            w ~ ' * (1e0 + exp(-' ~ u ~ '))'
             ~ ' * exp(-' ~ w ~ ' * (' ~ degrees ~ ' - 1e0) / (' ~ degrees ~ ' + 1e0))'
             ~ ' / sqrt(' ~ t ~ ' * ' ~ t ~ ' + (' ~ degrees ~ ' + ' ~ t ~ ' * ' ~ t ~ ')'
             ~ ' * 2e0 * exp(' ~ w ~ ' / (' ~ degrees ~ ' + 1e0))'
