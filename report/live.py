@@ -18,6 +18,7 @@ from report import page
 from report.formatting import moment
 from report.marts import (
     COUNTED_BY,
+    EVERYONE,
     METHODS,
     Experiment,
     ExportState,
@@ -62,40 +63,62 @@ def read(warehouse: Path, schema: str, experiment_id: str | None, view: View) ->
         return read_export_states(marts), headlines, chosen, moment(marts.read_at)
 
 
-def choose(experiment: Experiment, view: View) -> View:
-    """The selectors of an experiment; what is chosen becomes the address."""
-    metrics = [None, *experiment.metrics()]
-    segments = list(
-        dict.fromkeys((result.segment_name, result.segment_value) for result in experiment.results)
-    ) or [(view.segment_name, view.segment_value)]
+def to_address(experiment_id: str | None, view: View) -> None:
+    """Makes the address ask for this."""
+    query = {"experiment": experiment_id, **view.to_query()} if experiment_id else {}
+    st.query_params.from_dict({name: [value] for name, value in query.items()})
+
+
+def follow_experiment() -> None:
+    """A reader chose an experiment, or the list."""
+    to_address(st.session_state["experiment"] or None, View())
+
+
+def follow_view(experiment_id: str) -> None:
+    """A reader chose how an experiment is to be seen."""
+    state = st.session_state
+    name, value = state["segment"]
+    metric, method = state["metric"] or None, state["method"] or None
+    to_address(experiment_id, View(metric, name, value, state["counted_by"], method))
+
+
+def select(key: str, label: str, names: dict[Any, str], chosen: Any, **follow: Any) -> None:
+    """A selector of values by their names, which shows what the address says.
+
+    A choice is followed by another address, and by that the page is drawn. To a selector None is no
+    choice at all: where it is a value, it is an empty text here.
+    """
+    st.session_state[key] = chosen
+    st.selectbox(label, list(names), format_func=names.__getitem__, key=key, **follow)
+
+
+def segments_of(experiment: Experiment) -> dict[tuple[str, str], str]:
+    """Names of the segments that it has results of."""
+    pairs = [(result.segment_name, result.segment_value) for result in experiment.results]
+    pairs = pairs or [(View().segment_name, View().segment_value)]
+    return {pair: "Everyone" if pair[0] == EVERYONE else ": ".join(pair) for pair in pairs}
+
+
+def possible(experiment: Experiment, view: View) -> View:
+    """The view without what the experiment has not."""
+    metric = view.metric if view.metric in experiment.metrics() else None
+    segments = list(segments_of(experiment))
     segment = (view.segment_name, view.segment_value)
-    methods = [None, *METHODS]
-    with st.sidebar:
-        metric = st.selectbox(
-            "Metric",
-            metrics,
-            metrics.index(view.metric) if view.metric in metrics else 0,
-            format_func=lambda name: name or "All metrics",
-        )
-        segment_name, segment_value = st.selectbox(
-            "Segment",
-            segments,
-            segments.index(segment) if segment in segments else 0,
-            format_func=lambda pair: "Everyone" if pair[0] == "all" else ": ".join(pair),
-        )
-        counted_by = st.selectbox(
-            "Over time, count by",
-            COUNTED_BY,
-            COUNTED_BY.index(view.counted_by),
-            format_func=lambda name: name.replace("_", " ").capitalize(),
-        )
-        method = st.selectbox(
-            "Intervals and p-values",
-            methods,
-            methods.index(view.method),
-            format_func=lambda name: page.METHODS[name].capitalize() if name else "As decided",
-        )
-    return View(metric, segment_name, segment_value, counted_by, method)
+    name, value = segment if segment in segments else segments[0]
+    return replace(view, metric=metric, segment_name=name, segment_value=value)
+
+
+def draw_selectors(experiment: Experiment, view: View) -> None:
+    """The selectors of an experiment."""
+    follow = {"on_change": follow_view, "args": (experiment.headline.experiment_id,)}
+    metrics = {"": "All metrics"} | {name: name for name in experiment.metrics()}
+    methods = {"": "As decided"} | {name: page.METHODS[name].capitalize() for name in METHODS}
+    ways = {way: way.replace("_", " ").capitalize() for way in COUNTED_BY}
+    segment = (view.segment_name, view.segment_value)
+    select("metric", "Metric", metrics, view.metric or "", **follow)
+    select("segment", "Segment", segments_of(experiment), segment, **follow)
+    select("counted_by", "Over time, count by", ways, view.counted_by, **follow)
+    select("method", "Intervals and p-values", methods, view.method or "", **follow)
 
 
 def main(warehouse: Path, schema: str) -> None:
@@ -118,30 +141,29 @@ def main(warehouse: Path, schema: str) -> None:
             return
         st.info(f"Showing the last numbers: {error}")
     states, headlines, chosen, read_at = last_good()[key]
-    ids = [None, *(headline.experiment_id for headline in headlines)]
     names = {headline.experiment_id: headline.experiment_name for headline in headlines}
-    with st.sidebar:
-        picked = st.selectbox(
-            "Experiment",
-            ids,
-            ids.index(experiment_id) if experiment_id in ids else 0,
-            format_func=lambda id_: f"{names[id_] or ''} {id_}".strip() if id_ else LIST,
-        )
-    if picked != experiment_id:
-        st.query_params.from_dict({"experiment": picked} if picked else {})
+    if experiment_id is not None and experiment_id not in names:
+        to_address(None, view)
         st.rerun()
+    with st.sidebar:
+        labels = {id_: f"{name or ''} {id_}".strip() for id_, name in names.items()}
+        select(
+            "experiment",
+            "Experiment",
+            {"": LIST} | labels,
+            experiment_id or "",
+            on_change=follow_experiment,
+        )
     if chosen is None:
         pages = {id_: f"?{urlencode({'experiment': id_})}" for id_ in names}
         draw(page.draw_list(headlines, pages, states, read_at))
         return
     experiment, panels = chosen
-    wanted = choose(experiment, view)
-    if wanted != view:
-        st.query_params.from_dict(
-            {"experiment": [experiment.headline.experiment_id]}
-            | {name: [value] for name, value in wanted.to_query().items()}
-        )
+    if possible(experiment, view) != view:
+        to_address(experiment_id, possible(experiment, view))
         st.rerun()
+    with st.sidebar:
+        draw_selectors(experiment, view)
     draw(page.draw_experiment(experiment, states, panels, view, read_at))
 
 

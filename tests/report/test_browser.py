@@ -582,20 +582,43 @@ def test_an_address_keeps_the_view(browser: Any, warehouse: Path, live: str) -> 
         assert visit.page.locator("figure").count() == 1
 
 
+def choose(visit: Visit, label: str, choice: str) -> None:
+    visit.page.get_by_label(label, exact=True).click()
+    visit.page.get_by_role("option", name=choice).click()
+
+
 def test_a_choice_becomes_the_address(browser: Any, live: str) -> None:
     with look(browser, live, experiment="1001") as visit:
         for label, choice, in_address in (
             ("Metric", "checkout", "metric=checkout"),
             ("Intervals and p-values", "Fixed horizon", "method=fixed_horizon"),
         ):
-            visit.page.get_by_label(label, exact=True).click()
-            visit.page.get_by_role("option", name=choice).click()
+            choose(visit, label, choice)
             visit.page.wait_for_url(re.compile(in_address))
         visit.page.wait_for_function(
             "document.querySelectorAll('#results .gt_group_heading').length === 1"
         )
         visit.page.wait_for_selector("#how-computed:has-text('fixed horizon ones')")
         assert "experiment=1001" in visit.page.url
+
+
+def test_a_choice_is_taken_back(browser: Any, live: str) -> None:
+    """By another choice, by the browser, and by another experiment."""
+    with look(browser, live, experiment="1001") as visit:
+        metric = visit.page.get_by_label("Metric", exact=True)
+        choose(visit, "Metric", "checkout")
+        visit.page.wait_for_url(re.compile("metric=checkout"))
+        choose(visit, "Metric", "All metrics")
+        visit.page.wait_for_url(re.compile("experiment=1001$"))
+        visit.page.go_back()
+        visit.page.wait_for_url(re.compile("metric=checkout"))
+        playwright_api.expect(metric).to_have_value("checkout")
+        choose(visit, "Experiment", "1003")
+        visit.page.wait_for_url(re.compile("experiment=1003$"))
+        playwright_api.expect(metric).to_have_value("All metrics")
+        choose(visit, "Experiment", "All experiments")
+        visit.page.wait_for_url(re.compile("/$"))
+        visit.page.wait_for_selector("main.report a[href*='1003']")
 
 
 @pytest.mark.parametrize(
