@@ -13,7 +13,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python compiles what it imports when it imports it: a third of the time of installing is not spent on the rest.
 # The newest pip finds the packages in half of the time of the one that comes with Python 3.11.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# Setuptools is there: pip does not install it anew for each package that comes as sources.
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
+LOCKED := --no-build-isolation --constraint constraints.txt
 WORKERS := 2
 SQL := models analyses tests/dialects tests/quality tests/spec
 # Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
@@ -32,7 +34,7 @@ demo: $(VENV)/installed profiles.yml
 
 # What takes one processor goes side by side.
 test:
-	@$(MAKE) --no-print-directory --jobs=3 browser $(VENV)/installed-dev $(VENV)/spark-wheel
+	@$(MAKE) --no-print-directory --jobs=3 browser $(VENV)/installed-dev $(VENV)/spark-wheels
 	@$(MAKE) --no-print-directory --jobs=3 $(VENV)/installed-spark lint-python lint-sql
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
@@ -85,29 +87,29 @@ clean:
 profiles.yml:
 	@cp profiles.example.yml $@
 
-$(VENV)/python:
+$(VENV)/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make PYTHON=/path/to/python" >&2; exit 2; }
 	@echo "installing in $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(PIP) install --upgrade pip setuptools
 	@touch $@
 
-$(VENV)/installed: $(VENV)/python pyproject.toml constraints.txt
-	@$(PIP) --editable '.[report]'
+$(VENV)/installed: $(VENV)/made pyproject.toml constraints.txt
+	@$(PIP) install --no-compile $(LOCKED) --editable '.[report]'
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/python pyproject.toml constraints.txt
+$(VENV)/installed-dev: $(VENV)/made pyproject.toml constraints.txt
 	@echo "installing the tests' tools …"
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) install --no-compile $(LOCKED) --editable '.[dev]'
 	@touch $@ $(VENV)/installed
 
-# Spark comes as sources, which pip packs before it installs them.
-$(VENV)/spark-wheel: $(VENV)/python constraints.txt
-	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --constraint constraints.txt \
-		--wheel-dir $(VENV)/wheels pyspark
+# What of Spark comes as sources, packed first: it takes one processor, and the rest is installed meanwhile.
+$(VENV)/spark-wheels: $(VENV)/made constraints.txt
+	@$(PIP) wheel --no-deps $(LOCKED) --config-settings=--build-option=--compression=stored \
+		--wheel-dir $(VENV)/wheels pyspark thrift PyHive pure-sasl
 	@touch $@
 
-$(VENV)/installed-spark: $(VENV)/installed-dev $(VENV)/spark-wheel
+$(VENV)/installed-spark: $(VENV)/installed-dev $(VENV)/spark-wheels
 	@echo "installing Spark …"
-	@$(PIP) --find-links $(VENV)/wheels --editable '.[dev,spark]'
-	@touch $@ $(VENV)/installed-dev $(VENV)/installed
+	@$(PIP) install --no-compile $(LOCKED) --find-links $(VENV)/wheels 'dbt-spark[PyHive,session]' pyspark
+	@touch $@
