@@ -143,7 +143,7 @@ def main(warehouse: Path, schema: str) -> None:
     states, headlines, chosen, read_at = last_good()[key]
     names = {headline.experiment_id: headline.experiment_name for headline in headlines}
     if experiment_id is not None and experiment_id not in names:
-        to_address(None, view)
+        to_address(None, View())
         st.rerun()
     with st.sidebar:
         labels = {id_: f"{name or ''} {id_}".strip() for id_, name in names.items()}
