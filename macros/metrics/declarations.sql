@@ -61,7 +61,7 @@
         {{- return(optimizely_e3.longest_funnel()) -}}
     {%- endif -%}
     {%- set found = run_query(
-        'select coalesce(max(part), 1) from ' ~ declarations ~ " where clause = 'step'"
+        'select coalesce(max(part), 1) from ' ~ declarations ~ " where clause = 'step' and part > 0"
     ) -%}
     {{- return([found.columns[0].values()[0] | int, optimizely_e3.longest_funnel()] | min) -}}
 {% endmacro %}
