@@ -16,6 +16,7 @@ BIN := $(VENV)/bin
 # Setuptools is there: pip does not install it anew for each package that comes as sources.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 LOCKED := --no-build-isolation --constraint constraints.txt
+INSTALL := $(PIP) install --no-compile $(LOCKED)
 WORKERS := 2
 SQL := models analyses tests/dialects tests/quality tests/spec
 # Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
@@ -95,12 +96,12 @@ $(VENV)/made:
 	@touch $@
 
 $(VENV)/installed: $(VENV)/made pyproject.toml constraints.txt
-	@$(PIP) install --no-compile $(LOCKED) --editable '.[report]'
+	@$(INSTALL) --editable '.[report]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/made pyproject.toml constraints.txt
 	@echo "installing the tests' tools …"
-	@$(PIP) install --no-compile $(LOCKED) --editable '.[dev]'
+	@$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/installed
 
 # What of Spark comes as sources, packed first: it takes one processor, and the rest is installed meanwhile.
@@ -111,5 +112,5 @@ $(VENV)/spark-wheels: $(VENV)/made constraints.txt
 
 $(VENV)/installed-spark: $(VENV)/installed-dev $(VENV)/spark-wheels
 	@echo "installing Spark …"
-	@$(PIP) install --no-compile $(LOCKED) --find-links $(VENV)/wheels 'dbt-spark[PyHive,session]' pyspark
+	@$(INSTALL) --find-links $(VENV)/wheels --editable '.[spark]'
 	@touch $@

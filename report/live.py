@@ -159,8 +159,9 @@ def main(warehouse: Path, schema: str) -> None:
         draw(page.draw_list(headlines, pages, states, read_at))
         return
     experiment, panels = chosen
-    if possible(experiment, view) != view:
-        to_address(experiment_id, possible(experiment, view))
+    shown = possible(experiment, view)
+    if shown != view:
+        to_address(experiment_id, shown)
         st.rerun()
     with st.sidebar:
         draw_selectors(experiment, view)
