@@ -71,11 +71,7 @@ class Project:
         os.environ["OPTIMIZELY_E3_WAREHOUSE"] = str(self.warehouse)
         try:
             return dbtRunner(manifest=manifest).invoke(
-                [
-                    *arguments,
-                    *_flags(target, self.name, self.root, _printed(arguments)),
-                    "--no-write-json",
-                ]
+                [*arguments, *_flags(target, self.name, self.root, _printed(arguments))]
             )
         finally:
             # dbt would keep the file open, and locked, until this process ends.
@@ -196,7 +192,7 @@ def _flags(target: str, name: str, root: Path, printed: str) -> list[str]:
     profiles = ROOT / "tests" / "profiles"
     folders = {"profiles-dir": profiles, "target-path": work, "log-path": work, "project-dir": root}
     flags = [f"--{name}={folder}" for name, folder in folders.items()]
-    return [*flags, f"--target={target}", printed, "--log-level-file=none"]
+    return [*flags, f"--target={target}", printed, "--log-level-file=none", "--no-write-json"]
 
 
 def parsed_project(target: str, name: str = "warehouse.duckdb", root: Path = ROOT) -> Any:
