@@ -42,11 +42,13 @@ test:
 test-spark: $(VENV)/installed-spark
 	@$(BIN)/python -m pytest tests/spark $(PYTEST)
 
-# The tests of the pages are skipped without one.
+# The tests of the pages are skipped without one. The shell has the same engine, and takes three fifths of the time.
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { \
-		test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "installing a browser …" && \
-		{ apt-get update && apt-get install --yes --no-install-recommends chromium; } >/dev/null 2>&1; } || \
+	@for name in chromium-headless-shell chromium chromium-browser google-chrome; do \
+		command -v $$name >/dev/null && exit; done; \
+	test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "installing a browser …" && \
+		{ apt-get update && { apt-get install --yes --no-install-recommends chromium-headless-shell || \
+		apt-get install --yes --no-install-recommends chromium; }; } >/dev/null 2>&1 || \
 		echo "no browser was found, and none can be installed: the tests of the pages are skipped"
 
 bench: $(VENV)/installed-dev
