@@ -18,6 +18,8 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 LOCKED := --no-build-isolation --constraint constraints.txt
 INSTALL := $(PIP) install --no-compile $(LOCKED)
 WORKERS := 2
+# Processes of sqlfluff; 0 is one for each processor, which is sooner, and takes a third more of them.
+LINTERS := 0
 SQL := models analyses tests/dialects tests/quality tests/spec
 # Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,10 +35,9 @@ demo: $(VENV)/installed profiles.yml
 	@$(BIN)/report build --warehouse demo.duckdb --out demo-site
 	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report build"
 
-# What takes one processor goes side by side.
+# What takes one processor goes side by side. The linters are among the tests: tests/test_lint.py.
 test:
-	@$(MAKE) --no-print-directory --jobs=3 browser $(VENV)/installed-dev $(VENV)/spark-wheels
-	@$(MAKE) --no-print-directory --jobs=3 $(VENV)/installed-spark lint-python lint-sql
+	@$(MAKE) --no-print-directory --jobs=3 browser $(VENV)/installed-spark
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-spark: $(VENV)/installed-spark
@@ -71,7 +72,7 @@ lint-python: $(VENV)/installed-dev
 
 lint-sql: $(VENV)/installed-dev
 	@! grep --recursive --line-number --extended-regexp '.{101,}' --include='*.sql' $(SQL)
-	@$(BIN)/sqlfluff lint --processes 0 $(SQL)
+	@$(BIN)/sqlfluff lint --processes $(LINTERS) $(SQL)
 
 format: $(VENV)/installed-dev
 	@$(BIN)/ruff check --fix .
