@@ -1,7 +1,7 @@
 # `make demo`: from nothing to a table of results and a page of them.  `make test`: everything that CI runs.
 # `make test-spark`: the same numbers on Spark, which needs Java 17 or newer.
 # `make bench`: what pulls, funnels and builds cost beside their baselines, written into
-# benchmarks/README.md.
+# benchmarks/README.md, and as JSON into target/.
 # `make bench-spark`: what landing and building cost on DuckDB and on Spark.
 # `make simulation`: how often it finds an effect where there is none, and where there is one, in two
 # minutes, written into docs/statistics.md.
@@ -53,12 +53,14 @@ browser:
 		echo "no browser was found, and none can be installed: the tests of the pages are skipped"
 
 bench: $(VENV)/installed-dev
-	@$(BIN)/python -m benchmarks.landing --write
-	@$(BIN)/python -m benchmarks.funnels --write
-	@$(BIN)/python -m benchmarks.building --write
+	@mkdir -p target
+	@$(BIN)/python -m benchmarks.landing --write --json target/landing.json
+	@$(BIN)/python -m benchmarks.funnels --write --json target/funnels.json
+	@$(BIN)/python -m benchmarks.building --write --json target/building.json
 
 bench-spark: $(VENV)/installed-spark
-	@$(BIN)/python -m benchmarks.spark --write
+	@mkdir -p target
+	@$(BIN)/python -m benchmarks.spark --write --json target/spark.json
 
 simulation: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.simulation --write
