@@ -53,13 +53,11 @@ browser:
 		echo "no browser was found, and none can be installed: the tests of the pages are skipped"
 
 bench: $(VENV)/installed-dev
-	@mkdir -p target
 	@$(BIN)/python -m benchmarks.landing --write --json target/landing.json
 	@$(BIN)/python -m benchmarks.funnels --write --json target/funnels.json
 	@$(BIN)/python -m benchmarks.building --write --json target/building.json
 
 bench-spark: $(VENV)/installed-spark
-	@mkdir -p target
 	@$(BIN)/python -m benchmarks.spark --write --json target/spark.json
 
 simulation: $(VENV)/installed-dev

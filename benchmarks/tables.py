@@ -75,6 +75,7 @@ def report(arguments: argparse.Namespace, run: Run, name: str, packages: Sequenc
         except BrokenBenchmark as error:
             sys.exit(f"the benchmark is broken: {error}")
     if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
         found = {"machine": machine, "sections": [asdict(section) for section in sections]}
         arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if arguments.write:
