@@ -1,5 +1,6 @@
 """Whether a pull would work, looked at step by step; every failure says what to do."""
 
+import http.client
 import os
 import tempfile
 import time
@@ -274,7 +275,7 @@ def _probe(url: str) -> _Probe:
     except urllib.error.HTTPError as error:
         with error:
             headers = error.headers
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise LoaderError(
             f"{shown(url)} cannot be reached ({type(error).__name__}): check the network and the"
             " endpoint, then try again",

@@ -186,4 +186,6 @@ def _default_since(export_type: str, window: Window, landed: Set[Unit]) -> Windo
     dates = [landed_date for landed_type, landed_date in landed if landed_type == export_type]
     if window.since is not None or not dates:
         return window
-    return Window(max(dates) - OVERLAP, window.until)
+    newest = max(dates)
+    # A folder may be of the calendar's first days.
+    return Window(newest - min(OVERLAP, newest - date.min), window.until)

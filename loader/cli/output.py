@@ -73,6 +73,7 @@ def progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         console=errors,
-        disable=not sys.stderr.isatty(),
+        # Standard error may be closed: then it is None.
+        disable=sys.stderr is None or not sys.stderr.isatty(),
         transient=True,
     )

@@ -90,7 +90,8 @@ class _Chain:
                     ExitCode.CREDENTIALS,
                 )
             frozen = keys.get_frozen_credentials()
-        except (ClientError, BotoCoreError) as error:
+        # Settings that cannot be read, numbers and JSON, come as a ValueError.
+        except (ClientError, BotoCoreError, ValueError) as error:
             raise self.explain(error) from error
         is_static = getattr(keys, "refresh_needed", None) is None
         return Grant(
@@ -163,6 +164,8 @@ class _Role:
                 " which is arn:aws:iam::<account>:role/<name>, and --external-id",
                 ExitCode.USAGE,
             ) from error
+        except ValueError as error:
+            raise self._chain.explain(error) from error
         keys = answer["Credentials"]
         expires_at: datetime = keys["Expiration"]
         answered = answer["ResponseMetadata"]["HTTPHeaders"].get("date")

@@ -54,6 +54,11 @@ def open_warehouse(
     except duckdb.Error as error:
         if is_disk_full(error):
             raise _no_disk_space(path) from error
+        if "Corrupt database file" in str(error):
+            raise LoaderError(
+                f"{shown(str(path))} is damaged: put a backup in its place, or pull into a new one",
+                ExitCode.USAGE,
+            ) from error
         raise
     except RuntimeError as error:
         if str(error) == "Query interrupted":  # how DuckDB tells of Ctrl-C

@@ -228,6 +228,13 @@ def test_nobody_answers(loader: Command, filled: S3Export, monkeypatch: pytest.M
         assert checked.message(name).endswith("check the network and the endpoint, then try again")
 
 
+def test_an_endpoint_that_is_no_address(loader: Command, filled: S3Export) -> None:
+    endpoint = "http://localhost:abc"
+    checked = Checked(loader, "--source", filled.source, "--endpoint-url", endpoint)
+    assert "region" in checked.statuses("fail")
+    assert "InvalidURL" in checked.message("region")
+
+
 def test_another_region(loader: Command, filled: S3Export) -> None:
     filled.proxy.region = "eu-west-1"
     checked = Checked(loader, *s3_options(filled))

@@ -1,8 +1,13 @@
 """The command `loader`: what it prints, where, and with which exit code."""
 
 import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
+from datetime import date
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -84,6 +89,17 @@ class TestRefused:
         line = loader.refused(command, "--source", export, "--warehouse", "folder")
         assert f"cannot open the warehouse {loader.folder / 'folder'}" in line
 
+    def test_warehouse_that_is_damaged(self, loader: Command, export: Path) -> None:
+        loader("pull", "--source", export)
+        warehouse = loader.folder / "warehouse.duckdb"
+        # Headers and the first block, the catalog: with these DuckDB opens it.
+        whole = 3 * 4096 + 256 * 1024
+        content = warehouse.read_bytes()
+        warehouse.write_bytes(content[:whole] + bytes(byte ^ 0xFF for byte in content[whole:]))
+        line = loader.refused("history")
+        assert f"{warehouse} is damaged" in line
+        assert line.endswith("put a backup in its place, or pull into a new one")
+
     @pytest.mark.parametrize("place", ["/proc/w.duckdb", "/proc/new/w.duckdb", "file/w.duckdb"])
     def test_warehouse_where_nothing_can_be_written(
         self, loader: Command, export: Path, place: str
@@ -151,6 +167,26 @@ class TestPull:
     def test_force(self, loader: Command, export: Path) -> None:
         loader("pull", "--source", export)
         assert "landed 6 days" in loader("pull", "--source", export, "--force").stdout
+
+    def test_the_calendar_s_first_day(self, loader: Command, export: Path) -> None:
+        first, *others = sorted((export / "type=events").glob("date=*"))
+        for folder in others:
+            shutil.rmtree(folder)
+        first.rename(first.with_name(f"date={date.min}"))
+        for _ in range(2):
+            assert loader("pull", "--source", export).returncode == 0
+
+    def test_closed_standard_error(self, loader: Command, export: Path) -> None:
+        command = shlex.join([sys.executable, "-m", "loader", "pull", "--source", str(export)])
+        done = subprocess.run(
+            ["sh", "-c", f"{command} 2>&-"],
+            cwd=loader.folder,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        assert done.returncode == 0
+        assert "landed 6 days" in done.stdout
 
     def test_a_day_that_is_not_ready(self, loader: Command, export: Path) -> None:
         (export / f"type=events/date={day(1)}/_SUCCESS").unlink()

@@ -316,6 +316,19 @@ class TestS3Errors:
             open_s3_export(s3_export)
         check_error(raised.value, ExitCode.CREDENTIALS, "ProfileNotFound", "AWS_PROFILE")
 
+    def test_settings_that_cannot_be_read(
+        self, s3_export: S3Export, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        config = tmp_path / "config"
+        config.write_text("[default]\ncredential_process = echo my-secret-junk\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+        with pytest.raises(LoaderError) as raised:
+            open_s3_export(s3_export)
+        check_error(raised.value, ExitCode.CREDENTIALS, "cannot be used", "AWS_PROFILE")
+        assert "junk" not in str(raised.value)
+
     def test_half_a_pair_of_keys(
         self, s3_export: S3Export, monkeypatch: pytest.MonkeyPatch
     ) -> None:
