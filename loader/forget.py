@@ -172,8 +172,20 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 def delete(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    """Deletes the asked visitors' rows from a table, and counts them."""
-    row = connection.execute(f"delete from {table} where {is_asked()}").fetchone()
+    """Deletes the asked visitors' rows from a table, and counts them.
+
+    Raises:
+        LoaderError: Rows of another table refer to them; it says nothing of whose they are.
+    """
+    try:
+        row = connection.execute(f"delete from {table} where {is_asked()}").fetchone()
+    except duckdb.ConstraintException:
+        # DuckDB's text quotes the key, and that is the visitor.
+        raise LoaderError(
+            f"rows of {table} are referred to by a foreign key of another table, so nothing is "
+            "deleted: delete the rows there and run the command again",
+            ExitCode.USAGE,
+        ) from None
     assert row is not None
     return int(row[0])
 

@@ -274,6 +274,17 @@ class TestCommand:
         ):
             assert message in loader.refused("forget", *arguments)
 
+    def test_rows_that_others_refer_to(self, loader: Command, export: Path) -> None:
+        loader("pull", "--source", export)
+        with open_warehouse(loader.folder / "warehouse.duckdb") as connection:
+            connection.execute("create table main.own (visitor_id varchar primary key)")
+            connection.execute("create table main.notes (of varchar references main.own)")
+            for table in ("own", "notes"):
+                connection.execute(f"insert into main.{table} values (?)", [VISITOR])
+        line = loader.refused("forget", "--visitor-id", VISITOR)
+        assert "rows of main.own are referred to" in line
+        assert VISITOR not in line
+
     def test_not_while_a_pull_runs(self, loader: Command, export: Path) -> None:
         loader("pull", "--source", export)
         with open_spool(loader.folder / "warehouse.duckdb"):
