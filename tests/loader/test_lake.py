@@ -362,6 +362,30 @@ class TestCommands:
         assert f"cannot write {lake}/_work.lock, the lock on the lake {lake}/ (" in message
         assert message.endswith("give another place with --lake, or set XDG_CACHE_HOME")
 
+    @pytest.mark.parametrize(
+        ("files", "is_gone", "command"),
+        [
+            ("decisions/**/*.parquet", False, ["verify"]),
+            ("decisions/**/*.parquet", False, ["forget", "--visitor-id", "x"]),
+            ("ledger/days/**/*.parquet", False, ["status"]),
+            ("ledger/days/**/*.parquet", True, ["status"]),
+        ],
+    )
+    def test_damaged_files(
+        self, loader: Command, export: Path, files: str, is_gone: bool, command: list[str]
+    ) -> None:
+        lake = loader.folder / "lake"
+        loader("pull", "--source", export, "--lake", lake)
+        for path in lake.glob(files):
+            if is_gone:
+                path.unlink()
+            else:
+                os.truncate(path, 100)
+        done = loader(*command, "--lake", lake)
+        assert (done.returncode, done.stderr.count("\n")) == (ExitCode.BAD_INPUT, 1)
+        assert "the lake cannot be read" in done.stderr
+        assert done.stderr.endswith("landed again with `loader pull --force`\n")
+
     def test_no_commit_and_a_newer_loaders(
         self, loader: Command, export: Path, tmp_path: Path
     ) -> None:
