@@ -1,7 +1,6 @@
 """How the commands print: data to standard output, progress to standard error."""
 
 import json
-import sys
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -73,7 +72,7 @@ def progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         console=errors,
-        # Standard error may be closed: then it is None.
-        disable=sys.stderr is None or not sys.stderr.isatty(),
+        # Of the console: sys.stderr is None where standard error is closed.
+        disable=not errors.file.isatty(),
         transient=True,
     )

@@ -205,7 +205,7 @@ def with_times_exchanged(connection: duckdb.DuckDBPyConnection, rows: str) -> st
     """
     try:
         described = connection.execute(f"describe select * from {rows}").fetchall()
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.BinderException) as error:
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise LoaderError(
             f"the lake cannot be read ({shown(str(error).splitlines()[0])}): put its file back "
             "from a backup; a file of decisions or conversions may also be removed, and its day "

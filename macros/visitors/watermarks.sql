@@ -173,17 +173,13 @@
     {%- for name in ['segments', 'observation_models'] -%}
         {%- if var(name) is string or var(name) is not sequence -%}
             {%- do mistakes.append(name ~ ' must be a list of names') -%}
+        {%- elif var(name) | unique(case_sensitive=true) | list | length < var(name) | length -%}
+            {%- do mistakes.append(name ~ ' must name each once') -%}
         {%- endif -%}
     {%- endfor -%}
     {%- if 'all' in var('segments') -%}
         {%- do mistakes.append('segments names "all", which is everyone') -%}
     {%- endif -%}
-    {%- for name in ['segments', 'observation_models'] -%}
-        {%- set names = var(name) if var(name) is sequence and var(name) is not string else [] -%}
-        {%- if names | unique(case_sensitive=true) | list | length < names | length -%}
-            {%- do mistakes.append(name ~ ' must name each once') -%}
-        {%- endif -%}
-    {%- endfor -%}
     {%- if var('automatic_metrics') is not boolean -%}
         {%- do mistakes.append('automatic_metrics must be true or false') -%}
     {%- endif -%}

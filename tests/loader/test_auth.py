@@ -73,6 +73,15 @@ def test_of_a_role(loader: Command, s3_export: S3Export, monkeypatch: pytest.Mon
     assert found["S3_BASE_PATH"] == s3_export.source.rstrip("/")
 
 
+def test_of_a_role_with_settings_that_cannot_be_read(
+    loader: Command, s3_export: S3Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "abc")
+    done = loader("auth", "--role-arn", s3_export.role_arn, "--source", s3_export.source)
+    assert (done.returncode, done.stderr.count("\n")) == (ExitCode.CREDENTIALS, 1)
+    assert "the AWS credentials cannot be used (ValueError)" in done.stderr
+
+
 def test_keys_without_a_session_unset_what_belongs_to_another(
     loader: Command, s3_export: S3Export
 ) -> None:

@@ -1,9 +1,7 @@
 """The command `loader`: what it prints, where, and with which exit code."""
 
 import json
-import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -177,13 +175,9 @@ class TestPull:
             assert loader("pull", "--source", export).returncode == 0
 
     def test_closed_standard_error(self, loader: Command, export: Path) -> None:
-        command = shlex.join([sys.executable, "-m", "loader", "pull", "--source", str(export)])
+        command = [sys.executable, "-m", "loader", "pull", "--source", str(export)]
         done = subprocess.run(
-            ["sh", "-c", f"{command} 2>&-"],
-            cwd=loader.folder,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-            capture_output=True,
-            encoding="utf-8",
+            ["sh", "-c", 'exec "$@" 2>&-', "sh", *command], capture_output=True, encoding="utf-8"
         )
         assert done.returncode == 0
         assert "landed 6 days" in done.stdout
