@@ -85,7 +85,10 @@ OPENER = urllib.request.build_opener(_NoRedirects)
 def base_url() -> str:
     """Where the API is; LoaderError (usage) if that is set to what may not get the token."""
     url = (os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket that is not closed
+        parts = urlsplit("")
     is_here = parts.hostname in ("127.0.0.1", "localhost", "::1")
     if (parts.scheme != "https" and not (parts.scheme == "http" and is_here)) or "@" in url:
         raise LoaderError(

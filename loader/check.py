@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from loader import api
+from loader import api, ledger
 from loader.credentials import vendor
 from loader.errors import ExitCode, LoaderError, shown
 from loader.export.access import Access
@@ -262,7 +262,8 @@ class _Checker:
                     ExitCode.USAGE,
                 )
             return _Finding(f"{where} will be made by the first pull")
-        with open_warehouse(self._warehouse, waits=False):
+        with open_warehouse(self._warehouse, waits=False) as connection:
+            ledger.landed_days(connection)  # a damaged file may open, and not be read
             return _Finding(f"{where} can be written")
 
 

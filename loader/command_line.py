@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import duckdb
 import typer
 from rich.console import Console
 from typer.exceptions import TyperException
@@ -60,8 +61,7 @@ def run(app: typer.Typer, name: str) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-        if sys.stdout is not None:  # the caller may have closed it
-            sys.stdout.flush()
+        sys.stdout.flush()
     except LoaderError as error:
         errors.print(f"error: {error}")
         code = error.exit_code
@@ -70,6 +70,12 @@ def run(app: typer.Typer, name: str) -> None:
         code = ExitCode.USAGE
     except OSError as error:
         code = _explain(error)
+    except (UnicodeEncodeError, duckdb.InvalidInputException) as error:
+        if "surrogate" not in str(error):  # what stands for a byte that is not UTF-8
+            raise
+        # Not said with the text, which may be a visitor's id.
+        errors.print("error: an option or a setting is not UTF-8 text: write it as UTF-8")
+        code = ExitCode.USAGE
     except SystemExit:  # typer's answer to a broken pipe
         code = BROKEN_PIPE
     except KeyboardInterrupt:  # outside of typer's own watch
@@ -82,8 +88,7 @@ def run(app: typer.Typer, name: str) -> None:
 
 def _say_no_more() -> None:
     """DuckDB's module lists what it could not free where threads were stopped: no news to users."""
-    if sys.stderr is not None:
-        sys.stderr.flush()
+    sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
@@ -91,7 +96,8 @@ def _explain(error: OSError) -> int:
     """An error of this machine that nobody expected: a file, a folder, or standard output."""
     if error.errno == errno.EPIPE:
         return BROKEN_PIPE
-    place = f" {shown(str(error.filename))}" if error.filename else ""
+    file = error.filename2 or error.filename  # of a renaming, the place that could not be taken
+    place = f" {shown(str(file))}" if file else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         errors.print(f"error: no disk space left{place}: free some space and try again")
         return ExitCode.NO_DISK_SPACE

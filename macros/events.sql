@@ -120,7 +120,7 @@
     {%- if var('attribution_window_hours') == 0 -%}
     cast(null as timestamp)
     {%- else -%}
-    {{ exposed_at }} + interval '{{ (var("attribution_window_hours") * 3600) | int }}' second
+    {{ exposed_at }} + interval '{{ "%.6f" | format(var("attribution_window_hours") * 3600) }}' second
     {%- endif -%}
 {%- endmacro %}
 

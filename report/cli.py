@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import socket
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.measure import Measurement
 
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, new_app
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 from report.marts import open_marts, read_headlines, read_results
 from report.terminal import draw_results
 
@@ -82,12 +83,13 @@ def serve(
     address: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets others look.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8501,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
 ) -> None:
     """Show the same pages live, with selectors for metric, segment, counting and method."""
     _need_the_extra()
     with open_marts(warehouse, schema):
         pass  # What is not there is said here, and not in a browser.
+    _try_to_listen(address, port)
     live = Path(__file__).with_name("live.py")
     options = {
         "server.address": address,
@@ -105,6 +107,19 @@ def serve(
         sys.executable,
         [sys.executable, "-m", "streamlit", "run", str(live), *flags, "--", str(warehouse), schema],
     )
+
+
+def _try_to_listen(address: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        socket.create_server((address, port), family=family).close()
+    except (OSError, TypeError, UnicodeError) as error:
+        reason = (getattr(error, "strerror", None) or "it is no name").partition(" (")[0]
+        raise LoaderError(
+            f"cannot listen on port {port} of {shown(address)} ({reason}): "
+            "give another --port or --address",
+            ExitCode.USAGE,
+        ) from error
 
 
 def _need_the_extra() -> None:

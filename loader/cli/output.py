@@ -1,6 +1,7 @@
 """How the commands print: data to standard output, progress to standard error."""
 
 import json
+import sys
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -72,7 +73,6 @@ def progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         console=errors,
-        # Of the console: sys.stderr is None where standard error is closed.
-        disable=not errors.file.isatty(),
+        disable=not sys.stderr.isatty(),
         transient=True,
     )

@@ -30,7 +30,7 @@ def sample(
     types: Types = None,
     experiments: Experiments = None,
     events: Events = None,
-    rows: Annotated[int, typer.Option(min=0, help="Rows to show of each file.")] = 5,
+    rows: Annotated[int, typer.Option(min=0, max=10**9, help="Rows to show of each file.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Show what a file holds, beside the specification.
@@ -68,8 +68,9 @@ def _print(taken: Sample, export: Export) -> None:
     print(shown(export.address(taken.file)))
     print(f"{taken.export_type} of {taken.export_date}, {taken.file.size:,} bytes", end="")
     if taken.row_count is not None:
+        groups = "row group" if taken.row_group_count == 1 else "row groups"
         print(
-            f", {taken.row_count:,} rows in {taken.row_group_count:,} row groups, "
+            f", {taken.row_count:,} rows in {taken.row_group_count:,} {groups}, "
             f"{', '.join(taken.compression) or 'no column'}, "
             f"{taken.checked_page_count or 0:,} page checksums",
             end="",

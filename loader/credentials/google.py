@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from loader.errors import ExitCode, LoaderError
@@ -30,8 +31,9 @@ def find_default() -> str:
     for name in SETTINGS:
         if os.environ.get(name):
             return name
-    if (Path.home() / USER_FILE).is_file():
-        return "Google's application default credentials"
+    with suppress(RuntimeError):  # a user without a home
+        if (Path.home() / USER_FILE).is_file():
+            return "Google's application default credentials"
     host = os.environ.get("GCE_METADATA_HOST") or METADATA_HOST
     name, _, port = host.partition(":")
     try:

@@ -5,6 +5,7 @@ nothing, without a word; one control character, one name that is not UTF-8, or o
 fails the whole listing; and it does not look at a file again after copying it.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ class FolderStore:
         try:
             self._folder = folder.resolve(strict=True)
             is_folder = stat.S_ISDIR(self._folder.stat().st_mode)
+        except RuntimeError as error:  # of a link to itself, before Python 3.13
+            raise _explain(OSError(errno.ELOOP, os.strerror(errno.ELOOP)), str(folder)) from error
         except OSError as error:
             raise _explain(error, str(folder)) from error
         if not is_folder:
@@ -70,7 +73,8 @@ class FolderStore:
                 if is_wanted(entry):
                     names.append(_text(entry.name))
             except OSError as error:
-                raise _explain(error, entry.path) from error
+                if error.errno != errno.ELOOP:  # that is a link to nothing too
+                    raise _explain(error, entry.path) from error
         return sorted(names)
 
     def _walk(self, folder: str, above: frozenset[tuple[int, int]]) -> Iterator[ExportFile]:
@@ -87,15 +91,15 @@ class FolderStore:
             key = folder + _text(entry.name)
             try:
                 found = entry.stat()
-            except FileNotFoundError:
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError) and error.errno != errno.ELOOP:
+                    raise _explain(error, entry.path) from error
                 if entry.is_symlink() and not is_hidden(entry.name):
                     raise LoaderError(
                         f"{shown(entry.path)} is a link to nothing: restore its file or remove it",
                         ExitCode.BAD_INPUT,
                     ) from None
                 continue  # gone since the folder was read
-            except OSError as error:
-                raise _explain(error, entry.path) from error
             if stat.S_ISREG(found.st_mode):
                 yield ExportFile(key=key, size=found.st_size, etag=_etag(found))
             elif stat.S_ISDIR(found.st_mode) and not is_hidden(entry.name):
@@ -153,6 +157,11 @@ def _explain(error: OSError, path: str) -> LoaderError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return LoaderError(
             f"{shown(path)} is not there: give the folder that holds `type=…`", ExitCode.USAGE
+        )
+    if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+        return LoaderError(
+            f"{shown(path)} is no folder ({error.strerror}): give the folder that holds `type=…`",
+            ExitCode.USAGE,
         )
     if isinstance(error, PermissionError):
         return LoaderError(

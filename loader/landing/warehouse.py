@@ -2,6 +2,7 @@
 
 import logging
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -59,6 +60,13 @@ def open_warehouse(
                 f"{shown(str(path))} is damaged: put a backup in its place, or pull into a new one",
                 ExitCode.USAGE,
             ) from error
+        if isinstance(error, duckdb.CatalogException | duckdb.BinderException):
+            raise LoaderError(
+                f"{shown(str(path))} has not the tables that `loader pull` makes "
+                f"({shown(str(error).splitlines()[0])}): put a backup in its place, or pull into "
+                "a new one",
+                ExitCode.USAGE,
+            ) from error
         raise
     except RuntimeError as error:
         if str(error) == "Query interrupted":  # how DuckDB tells of Ctrl-C
@@ -84,7 +92,9 @@ def resolve_warehouse(path: Path) -> Path:
         resolved = path.expanduser().absolute()
         str(resolved).encode()
         with suppress(FileNotFoundError, NotADirectoryError):
-            resolved.stat()  # exists() hides every error from Python 3.14 on
+            kind = resolved.stat().st_mode  # exists() hides every error from Python 3.14 on
+            if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a pipe DuckDB would wait
+                raise ValueError("it is no file")
     except (OSError, RuntimeError, UnicodeError, ValueError) as error:
         raise LoaderError(
             f"no warehouse can be at {shown(str(path))} ({shown(_reason(error))}): "

@@ -165,7 +165,8 @@
         {%- set must = ', must be ' ~ values | join(' or ') -%}
         {%- do mistakes.append(name ~ ' is "' ~ var(name) ~ '"' ~ must) -%}
     {%- endfor -%}
-    {%- if var('attribution_window_hours') is not number or var('attribution_window_hours') < 0 -%}
+    {%- set hours = var('attribution_window_hours') -%}
+    {%- if hours is boolean or hours is not number or hours < 0 -%}
         {%- do mistakes.append(
             'attribution_window_hours must be a number of hours, 0 for no limit'
         ) -%}

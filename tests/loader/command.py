@@ -66,6 +66,17 @@ class Command:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def closed(self, streams: str, *arguments: str | Path) -> Done:
+        """In a process of its own, whose standard streams a shell closes so."""
+        command = [sys.executable, "-m", "loader", *map(str, arguments)]
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {streams}', "sh", *command],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
     def refused(self, *arguments: str | Path) -> str:
         """The one line of a command that cannot be done; it must create nothing."""
         before = sorted(self.folder.rglob("*"))

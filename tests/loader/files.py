@@ -1,6 +1,7 @@
-"""Parquet files of two conversions, good ones and bad ones."""
+"""Files, good ones and bad ones; those of Parquet hold two conversions."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -42,3 +43,10 @@ def spoil_pages(content: bytes) -> bytes:
     spoilt = bytearray(content)
     spoilt[4:60] = bytes(56)
     return bytes(spoilt)
+
+
+def damage(warehouse: Path) -> None:
+    """Spoils a warehouse but for its headers and first block: with these DuckDB opens it."""
+    whole = 3 * 4096 + 256 * 1024
+    content = warehouse.read_bytes()
+    warehouse.write_bytes(content[:whole] + bytes(byte ^ 0xFF for byte in content[whole:]))

@@ -114,6 +114,7 @@ def test_nobody_answers(
         "ftp://127.0.0.1",
         "https://me:hunter2@api.example",
         "file:///etc/passwd",
+        "https://[api.example",
     ],
 )
 def test_an_address_that_may_not_get_the_token(

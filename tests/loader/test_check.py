@@ -12,6 +12,7 @@ from loader.demo import write_export
 from loader.errors import ExitCode
 from loader.export import cloud
 from tests.loader.command import Command
+from tests.loader.files import damage
 from tests.loader.gcs_server import GcsExport, GcsServer
 from tests.loader.holder import held_open
 from tests.loader.s3_server import S3Export
@@ -313,6 +314,11 @@ def test_warehouses(
     checked = Checked(loader, "--source", demo, "--warehouse", there)
     assert "can be written" in checked.message("warehouse")
     assert there.read_bytes() == before
+
+    loader("pull", "--source", demo, "--warehouse", there)
+    damage(there)
+    checked = Checked(loader, "--source", demo, "--warehouse", there)
+    checked.fails("warehouse", ExitCode.USAGE, "is damaged", "or pull into a new one")
 
 
 def test_a_lake_in_place_of_the_warehouse(loader: Command, demo: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command `loader`: what it prints, where, and with which exit code."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -23,6 +25,7 @@ from tests.loader.exports import (
     few_days,
     staged,
 )
+from tests.loader.files import damage
 from tests.models.histories import write_state
 
 
@@ -90,13 +93,23 @@ class TestRefused:
     def test_warehouse_that_is_damaged(self, loader: Command, export: Path) -> None:
         loader("pull", "--source", export)
         warehouse = loader.folder / "warehouse.duckdb"
-        # Headers and the first block, the catalog: with these DuckDB opens it.
-        whole = 3 * 4096 + 256 * 1024
-        content = warehouse.read_bytes()
-        warehouse.write_bytes(content[:whole] + bytes(byte ^ 0xFF for byte in content[whole:]))
+        damage(warehouse)
         line = loader.refused("history")
         assert f"{warehouse} is damaged" in line
         assert line.endswith("put a backup in its place, or pull into a new one")
+
+    def test_warehouse_that_was_changed_by_hand(self, loader: Command, export: Path) -> None:
+        loader("pull", "--source", export)
+        with duckdb.connect(loader.folder / "warehouse.duckdb") as connection:
+            connection.execute("alter table optimizely_ledger.days drop column source")
+        line = loader.refused("pull", "--source", export)
+        assert "has not the tables that `loader pull` makes" in line
+        assert line.endswith("put a backup in its place, or pull into a new one")
+
+    def test_warehouse_that_is_a_pipe(self, loader: Command) -> None:
+        os.mkfifo(loader.folder / "pipe")
+        line = loader.refused("status", "--warehouse", "pipe")
+        assert "no warehouse can be at pipe (it is no file)" in line
 
     @pytest.mark.parametrize("place", ["/proc/w.duckdb", "/proc/new/w.duckdb", "file/w.duckdb"])
     def test_warehouse_where_nothing_can_be_written(
@@ -175,10 +188,7 @@ class TestPull:
             assert loader("pull", "--source", export).returncode == 0
 
     def test_closed_standard_error(self, loader: Command, export: Path) -> None:
-        command = [sys.executable, "-m", "loader", "pull", "--source", str(export)]
-        done = subprocess.run(
-            ["sh", "-c", 'exec "$@" 2>&-', "sh", *command], capture_output=True, encoding="utf-8"
-        )
+        done = loader.closed("2>&-", "pull", "--source", export)
         assert done.returncode == 0
         assert "landed 6 days" in done.stdout
 
@@ -323,3 +333,20 @@ def test_any_locale_and_time_zone_lands_the_same(loader: Command, tmp_path: Path
         done = loader.process("pull", "--source", root, "--warehouse", f"{number}.duckdb", **env)
         assert (done.returncode, done.stderr) == (0, "")
         assert staged(loader.folder / f"{number}.duckdb") == expected(state)
+
+
+CLOSED = """
+import os, sys
+from loader.starting import open_standard_streams
+open_standard_streams()
+print("to the next file that is opened", file=sys.stderr)
+file = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
+os.write(file, str(file).encode())
+"""
+
+
+def test_no_file_is_taken_for_a_closed_stream(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CLOSED, str(tmp_path / "number")]
+    done = subprocess.run(["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", *command])
+    assert done.returncode == 0
+    assert int((tmp_path / "number").read_text()) > 2

@@ -274,6 +274,19 @@ class TestCommand:
         ):
             assert message in loader.refused("forget", *arguments)
 
+    def test_closed_standard_input_names_nobody(
+        self, loader: Command, export: Path, tmp_path: Path
+    ) -> None:
+        loader("pull", "--source", export)
+        done = loader.closed("0<&-", "forget", "--from-file", "-")
+        assert done.returncode == ExitCode.USAGE
+        assert done.stderr.startswith("error: no visitor is named")
+
+    def test_an_id_that_is_not_utf8(self, loader: Command, export: Path) -> None:
+        loader("pull", "--source", export)
+        line = loader.refused("forget", "--visitor-id", "\udcff")
+        assert line == "error: an option or a setting is not UTF-8 text: write it as UTF-8"
+
     def test_rows_that_others_refer_to(self, loader: Command, export: Path) -> None:
         loader("pull", "--source", export)
         with open_warehouse(loader.folder / "warehouse.duckdb") as connection:

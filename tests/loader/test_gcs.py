@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from obstore.exceptions import GenericError
 
+from loader.credentials import google
 from loader.errors import ExitCode, LoaderError
 from loader.export import cloud
 from loader.export.access import Access
@@ -138,6 +139,16 @@ def test_a_bucket_of_one_s_own_takes_google_s_default_credentials(
     monkeypatch.setenv("GOOGLE_BEARER_TOKEN", own.issue())
     assert open_gcs_export(own).dates("events") == [DAY]
     assert not token_api.calls
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
+    for name in google.SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(LoaderError) as raised:
+        google.find_default()
+    check_error(raised.value, ExitCode.CREDENTIALS, "no Google credentials found")
 
 
 def test_google_refuses_the_default_credentials() -> None:

@@ -148,6 +148,10 @@ class TestRows:
             assert told["row_count"] == 9
         assert "row 1" not in loader("sample", "--source", root, "--rows", "0").stdout
 
+    def test_more_than_there_can_be(self, loader: Command, export: Path) -> None:
+        line = loader.refused("sample", "--source", export, "--rows", str(2**63))
+        assert "less than or equal to 1000000000" in line
+
     def test_are_printed_safely(self, loader: Command, tmp_path: Path) -> None:
         row = conversion("a", event_name="[red]x\n\x1b[31m", value=float("nan"), referer=None)
         name = "event=[bold]\x1b[31m"

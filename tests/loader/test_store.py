@@ -439,8 +439,9 @@ class TestFolder:
         ]
         assert export.dates("decisions") == [DAY]
 
-    def test_a_link_to_nothing_is_not_left_out(self, folder: Path) -> None:
-        (folder / FOLDER / "part-1").symlink_to(folder / "gone")
+    @pytest.mark.parametrize("goal", ["gone", "part-1"])
+    def test_a_link_to_nothing_is_not_left_out(self, folder: Path, goal: str) -> None:
+        (folder / FOLDER / "part-1").symlink_to(folder / FOLDER / goal)
         with pytest.raises(LoaderError) as raised:
             open_export(str(folder)).day("events", DAY)
         check_error(raised.value, ExitCode.BAD_INPUT, "part-1 is a link to nothing", "restore")
@@ -449,8 +450,17 @@ class TestFolder:
         (folder / FOLDER / ".snapshot").mkdir()
         (folder / FOLDER / ".snapshot" / "part-0").write_bytes(b"old")
         (folder / FOLDER / "_link").symlink_to(folder / "gone")
+        (folder / FOLDER / ".loop").symlink_to(folder / FOLDER / ".loop")
+        (folder / "type=events" / "date=2026-01-03").symlink_to("date=2026-01-03")
         [file] = open_export(str(folder)).day("events", DAY).files
         assert file.key == f"{FOLDER}part-0"
+
+    def test_no_folder_can_be_there(self, folder: Path) -> None:
+        (folder / "loop").symlink_to(folder / "loop")
+        for name in ("loop", "n" * 300):
+            with pytest.raises(LoaderError) as raised:
+                open_export(str(folder / name))
+            check_error(raised.value, ExitCode.USAGE, "is no folder", "give the folder that holds")
 
     def test_a_name_that_is_not_utf8(self, folder: Path) -> None:
         (folder / FOLDER / "caf\udce9").write_bytes(b"")

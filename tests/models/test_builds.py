@@ -410,7 +410,7 @@ WRONG_VARS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("crossovers", 'is "both", must be first or exclude', ("both",)),
     ("decision_method", 'is "peek", must be always_valid or fixed_horizon', ("peek",)),
     ("correction", 'is "sidak", must be benjamini_hochberg or holm or none', ("sidak",)),
-    ("attribution_window_hours", "must be a number of hours, 0 for no limit", (-1, "soon")),
+    ("attribution_window_hours", "must be a number of hours, 0 for no limit", (-1, "soon", True)),
     ("segments", "must be a list of names", ("plan",)),
     ("segments", 'names "all", which is everyone', (None, ["all"])),
     ("segments", "must name each once", (None, None, ["plan", "Plan", "plan"])),

@@ -292,6 +292,12 @@ def test_a_schema_that_is_not_there(warehouse: Path, schema: str) -> None:
     assert line.endswith("holds no results: run `loader pull`, then `dbt build`")
 
 
+@pytest.mark.parametrize("option", ["--schema", "--experiment"])
+def test_text_that_is_not_utf8(warehouse: Path, option: str) -> None:
+    line = refused("--warehouse", warehouse, option, "\udcff")
+    assert line.endswith("is not UTF-8 text: write it as UTF-8")
+
+
 def test_a_schema_of_any_name(warehouse: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute('create schema "a""b"')

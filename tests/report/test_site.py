@@ -1,7 +1,9 @@
 """`report build`: which files it writes, and what happens to those that are there."""
 
 import hashlib
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -168,6 +170,35 @@ def test_a_folder_that_is_a_file(warehouse: Path) -> None:
     done = run("build", "--warehouse", warehouse, "--out", warehouse)
     assert done.returncode == ExitCode.USAGE
     assert done.stderr.startswith("error: cannot use") and done.stderr.count("\n") == 1
+
+
+def test_a_page_that_is_a_folder(warehouse: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.html").mkdir()
+    done = run("build", "--warehouse", warehouse, "--out", tmp_path)
+    assert done.returncode == ExitCode.USAGE
+    assert f"cannot use {tmp_path / 'index.html'} (Is a directory)" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "a..b", "\udcff", "2001:db8::1"])
+def test_an_address_that_is_not_this_machine_s(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("the server was started"))
+    done = run("serve", "--warehouse", warehouse, "--address", address)
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr.startswith("error: cannot listen on port 8501 of ")
+    assert done.stderr.endswith("): give another --port or --address\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_port_that_is_taken(warehouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("the server was started"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = run("serve", "--warehouse", warehouse, "--port", str(port))
+    assert done.returncode == ExitCode.USAGE
+    assert f"cannot listen on port {port} of 127.0.0.1 (Address already in use)" in done.stderr
+    assert run("serve", "--warehouse", warehouse, "--port", "65536").returncode == ExitCode.USAGE
 
 
 def test_without_the_extra(warehouse: Path) -> None:
