@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from loader.errors import INTERRUPTED_TEXT, ExitCode, LoaderError, shown
+from loader.errors import INTERRUPTED_TEXT, NOT_UTF8, ExitCode, LoaderError, shown
 from loader.landing.warehouse import resolve_warehouse
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
@@ -71,7 +71,7 @@ def run(app: typer.Typer, name: str) -> None:
     except OSError as error:
         code = _explain(error)
     except (UnicodeEncodeError, duckdb.InvalidInputException) as error:
-        if "surrogate" not in str(error):  # what stands for a byte that is not UTF-8
+        if NOT_UTF8 not in str(error):
             raise
         # Not said with the text, which may be a visitor's id.
         errors.print("error: an option or a setting is not UTF-8 text: write it as UTF-8")

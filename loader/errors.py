@@ -21,6 +21,9 @@ class ExitCode(IntEnum):
 
 INTERRUPTED_TEXT = "interrupted; what was done so far is kept"
 
+NOT_UTF8 = "surrogate"
+"""In errors about text of a command line that is not UTF-8: what stands for each such byte."""
+
 
 class LoaderError(Exception):
     """Something a user can cause or mend: one line that ends with the remedy, and an exit code."""

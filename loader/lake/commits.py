@@ -198,20 +198,8 @@ def copy_rows(
 
 
 def with_times_exchanged(connection: duckdb.DuckDBPyConnection, rows: str) -> str:
-    """Select list of all columns, times as UTC instants where they have no zone, or back.
-
-    Raises:
-        LoaderError: A file of the rows is damaged, or there is none.
-    """
-    try:
-        described = connection.execute(f"describe select * from {rows}").fetchall()
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise LoaderError(
-            f"the lake cannot be read ({shown(str(error).splitlines()[0])}): put its file back "
-            "from a backup; a file of decisions or conversions may also be removed, and its day "
-            "landed again with `loader pull --force`",
-            ExitCode.BAD_INPUT,
-        ) from error
+    """Select list of all columns, times as UTC instants where they have no zone, or back."""
+    described = connection.execute(f"describe select * from {rows}").fetchall()
     return ", ".join(
         f'timezone(\'UTC\', "{name}") as "{name}"' if kind.startswith("TIMESTAMP") else f'"{name}"'
         for name, kind, *_ in described

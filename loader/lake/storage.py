@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from loader import ledger, spec
-from loader.errors import shown
+from loader.errors import NOT_UTF8, ExitCode, LoaderError, shown
 from loader.lake import commits
 from loader.lake.store import FolderLake, LakeStore, StoredFile, open_lake_store
 from loader.landing.spool import open_spool
@@ -262,7 +262,8 @@ def open_lake(url: str) -> Iterator[LakeStorage]:
         LoaderError: Another command writes to it, or it cannot be used.
     """
     store = open_lake_store(url)
-    with open_spool(_working_place(store), f"the lake {shown(store.address)}") as folder:
+    spool = open_spool(_working_place(store), f"the lake {shown(store.address)}")
+    with spool as folder, _damage_told():
         storage = LakeStorage(store, folder)
         yield storage
         if storage.database.exists():
@@ -277,8 +278,26 @@ def read_lake(url: str) -> Iterator[LakeStorage]:
         LoaderError: It cannot be used.
     """
     store = open_lake_store(url)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _damage_told():
         yield LakeStorage(store, Path(folder))
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """An error of reading a damaged file, or one that is gone, becomes one of ours."""
+    try:
+        yield
+    except duckdb.Error as error:
+        # The last is of footers; what its reader finds amiss after one is of no kind at all.
+        kinds = (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException)
+        if type(error) not in kinds or NOT_UTF8 in str(error):
+            raise
+        raise LoaderError(
+            f"the lake cannot be read ({shown(str(error).splitlines()[0])}): put its file back "
+            "from a backup; a file of decisions or conversions may also be removed, and its day "
+            "landed again with `loader pull --force`",
+            ExitCode.BAD_INPUT,
+        ) from error
 
 
 def _working_place(store: LakeStore) -> Path:

@@ -45,8 +45,12 @@ def spoil_pages(content: bytes) -> bytes:
     return bytes(spoilt)
 
 
+def inverted(content: bytes, begin: int, end: int) -> bytes:
+    """The content, each bit of the bytes from `begin` to before `end` another one."""
+    return content[:begin] + bytes(byte ^ 0xFF for byte in content[begin:end]) + content[end:]
+
+
 def damage(warehouse: Path) -> None:
     """Spoils a warehouse but for its headers and first block: with these DuckDB opens it."""
-    whole = 3 * 4096 + 256 * 1024
     content = warehouse.read_bytes()
-    warehouse.write_bytes(content[:whole] + bytes(byte ^ 0xFF for byte in content[whole:]))
+    warehouse.write_bytes(inverted(content, 3 * 4096 + 256 * 1024, len(content)))

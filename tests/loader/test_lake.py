@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from tests.loader.exports import (
     staged,
 )
 from tests.loader.faults.killed import arm
+from tests.loader.files import inverted
 from tests.loader.gcs_server import GcsServer
 from tests.loader.s3_server import S3Export, S3Server
 from tests.loader.warm import WarmProcess
@@ -314,6 +316,17 @@ def test_verify_finds_what_differs(folder: Path, lake: Path, statement: str, tol
     assert any(told in message for message in differences(lake))
 
 
+def cut(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def spoil(path: Path) -> None:
+    """Leaves the footer as it is."""
+    content = path.read_bytes()
+    footer_bytes = int.from_bytes(content[-8:-4], "little") + 8
+    path.write_bytes(inverted(content, 4, len(content) - footer_bytes))
+
+
 class TestCommands:
     def test_from_landing_to_erasing(self, loader: Command, export: Path, tmp_path: Path) -> None:
         lake = tmp_path / "lake"
@@ -363,24 +376,28 @@ class TestCommands:
         assert message.endswith("give another place with --lake, or set XDG_CACHE_HOME")
 
     @pytest.mark.parametrize(
-        ("files", "is_gone", "command"),
+        ("files", "harm", "command"),
         [
-            ("decisions/**/*.parquet", False, ["verify"]),
-            ("decisions/**/*.parquet", False, ["forget", "--visitor-id", "x"]),
-            ("ledger/days/**/*.parquet", False, ["status"]),
-            ("ledger/days/**/*.parquet", True, ["status"]),
+            ("decisions/**/*.parquet", cut, ["verify"]),
+            ("decisions/**/*.parquet", cut, ["forget", "--visitor-id", "x"]),
+            ("decisions/**/*.parquet", spoil, ["verify"]),
+            ("ledger/days/**/*.parquet", cut, ["status"]),
+            ("ledger/days/**/*.parquet", spoil, ["status"]),
+            ("ledger/days/**/*.parquet", Path.unlink, ["status"]),
         ],
     )
     def test_damaged_files(
-        self, loader: Command, export: Path, files: str, is_gone: bool, command: list[str]
+        self,
+        loader: Command,
+        export: Path,
+        files: str,
+        harm: Callable[[Path], None],
+        command: list[str],
     ) -> None:
         lake = loader.folder / "lake"
         loader("pull", "--source", export, "--lake", lake)
         for path in lake.glob(files):
-            if is_gone:
-                path.unlink()
-            else:
-                os.truncate(path, 100)
+            harm(path)
         done = loader(*command, "--lake", lake)
         assert (done.returncode, done.stderr.count("\n")) == (ExitCode.BAD_INPUT, 1)
         assert "the lake cannot be read" in done.stderr
