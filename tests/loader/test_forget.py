@@ -274,9 +274,7 @@ class TestCommand:
         ):
             assert message in loader.refused("forget", *arguments)
 
-    def test_closed_standard_input_names_nobody(
-        self, loader: Command, export: Path, tmp_path: Path
-    ) -> None:
+    def test_closed_standard_input_names_nobody(self, loader: Command, export: Path) -> None:
         loader("pull", "--source", export)
         done = loader.closed("0<&-", "forget", "--from-file", "-")
         assert done.returncode == ExitCode.USAGE
