@@ -1,7 +1,8 @@
-# `make demo`: from nothing to a table of results and a page of them.  `make test`: everything that CI runs.
+# `make demo`: from nothing to a table of results and a page of them.  `make test`: the tests.
+# `make lint`: linters and types.  CI runs both, and `make bench-small`.
 # `make test-spark`: the same numbers on Spark, which needs Java 17 or newer.
 # `make bench`: what pulls, funnels and builds cost beside their baselines, written into
-# benchmarks/README.md, and as JSON into target/.
+# benchmarks/README.md, and as JSON into target/.  `make bench-small`: whether the benchmarks run.
 # `make bench-spark`: what landing and building cost on DuckDB and on Spark.
 # `make simulation`: how often it finds an effect where there is none, and where there is one, in two
 # minutes, written into docs/statistics.md.
@@ -26,7 +27,7 @@ SQL := models analyses tests/dialects tests/quality tests/spec
 # Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-spark browser bench bench-spark simulation lint lint-python lint-sql format docs screenshot clean
+.PHONY: demo test test-spark browser bench bench-small bench-spark simulation lint lint-python lint-sql format docs screenshot clean
 
 demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader demo demo-export
@@ -37,7 +38,7 @@ demo: $(VENV)/installed profiles.yml
 	@$(BIN)/report build --warehouse demo.duckdb --out demo-site
 	@echo "Your own data:  . $(BIN)/activate && loader pull --source s3://… --since 30d && dbt build && report build"
 
-# What takes one processor goes side by side. The linters are among the tests: tests/test_lint.py.
+# What takes one processor goes side by side.
 test:
 	@$(MAKE) --no-print-directory --jobs=3 browser $(VENV)/installed-spark
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
@@ -58,6 +59,9 @@ bench: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.landing --write --json target/landing.json
 	@$(BIN)/python -m benchmarks.funnels --write --json target/funnels.json
 	@$(BIN)/python -m benchmarks.building --write --json target/building.json
+
+bench-small: $(VENV)/installed-dev
+	@$(BIN)/python -m pytest benchmarks $(PYTEST)
 
 bench-spark: $(VENV)/installed-spark
 	@$(BIN)/python -m benchmarks.spark --write --json target/spark.json

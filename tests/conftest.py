@@ -7,7 +7,7 @@ import pytest
 from tests.loader.faults import report
 from tests.loader.faults.report import pytest_terminal_summary
 
-SLOW = {"models", "test_small.py", "test_benchmarks.py", "test_browser.py", "test_lint.py"}
+SLOW = {"models", "test_small.py", "test_browser.py"}
 """Folders and files that take longest: one of them begun last would keep one worker waiting."""
 
 __all__ = ["pytest_addoption", "pytest_configure", "pytest_terminal_summary"]
