@@ -246,6 +246,16 @@ def landed_files(connection: duckdb.DuckDBPyConnection, unit: Unit) -> set[Expor
     return {ExportFile(*row) for row in rows}
 
 
+def landed_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Keys of all landed files, by type; empty where nothing was ever landed."""
+    if not exists(connection):
+        return {}
+    rows = connection.execute(
+        f"select export_type, list(key) from {SCHEMA}.files group by all"
+    ).fetchall()
+    return dict(rows)
+
+
 def quarantined_files(connection: duckdb.DuckDBPyConnection) -> dict[Unit, set[ExportFile]]:
     """The bad files of each day that could not be landed, as they were listed."""
     files: dict[Unit, set[ExportFile]] = {}

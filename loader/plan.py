@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from loader import ledger
 from loader.export.layout import Export, ExportFile, ListedDay, Unit
-from loader.export.selection import EVERYTHING, Selection
+from loader.export.selection import EVERYTHING, Selection, names_of
 from loader.landing.warehouse import open_warehouse
 
 OVERLAP = timedelta(days=3)
@@ -49,6 +49,8 @@ class Plan:
     not_ready: list[ListedDay] = field(default_factory=list)
     absent: list[Unit] = field(default_factory=list)
     """The last day of the window, of each type that has no folder for it yet."""
+    unknown_names: list[tuple[str, str]] = field(default_factory=list)
+    """Type and name of what is asked for, where no listed day has it and none was ever landed."""
 
 
 class KnownDays(NamedTuple):
@@ -100,12 +102,16 @@ def plan_pull(
     plan = Plan()
     units = _units(export, export_types, window, landed.keys(), pruned, plan)
     moved: list[tuple[ledger.LandedDay, ListedDay]] = []
+    met: set[tuple[str, str]] = set()
 
     def look(unit: Unit) -> ListedDay:
         known = landed.get(unit)
         asked = selection if widens or known is None else known.selection
         wanted = _selection_of(unit, known, asked)
-        return export.day(*unit, wanted).listed(quarantined.get(unit, ()))
+        day = export.day(*unit, wanted)
+        if not selection.is_everything(day.export_type):
+            met.update((day.export_type, name) for name in names_of(file.key for file in day.files))
+        return day.listed(quarantined.get(unit, ()))
 
     with ThreadPoolExecutor(LISTINGS_AT_ONCE) as listings:
         for day in listings.map(look, units):
@@ -126,6 +132,9 @@ def plan_pull(
                 plan.to_land.append(PlannedDay(day, "changed"))
     if moved:
         _plan_moved(plan, moved, warehouse)
+    asked_for = {(name, one) for name in export_types for one in selection.names(name)}
+    if units and (unmet := asked_for - met):
+        plan.unknown_names = sorted(unmet - _landed_names(warehouse))
     return plan
 
 
@@ -136,6 +145,18 @@ def plan_whole(export: Export, warehouse: Path, export_types: list[str], window:
     """
     whole = Window(window.since or date.min, window.until)
     return plan_pull(export, warehouse, export_types, whole, widens=False)
+
+
+def _landed_names(warehouse: Path) -> set[tuple[str, str]]:
+    """Type and name of every experiment and event that the landed files are of."""
+    if not warehouse.exists():
+        return set()
+    with open_warehouse(warehouse, read_only=True) as connection:
+        return {
+            (export_type, name)
+            for export_type, keys in ledger.landed_keys(connection).items()
+            for name in names_of(keys)
+        }
 
 
 def _selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) -> Selection:

@@ -26,6 +26,7 @@ from loader.cli.output import AsJson, print_json, print_notes, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
 from loader.errors import ExitCode, LoaderError, shown
 from loader.export.layout import Export
+from loader.export.selection import FOLDER_PREFIXES
 from loader.place import open_place
 from loader.plan import Plan, plan_pull
 from loader.pull import PullResult, run_pull
@@ -163,6 +164,12 @@ def _print_problems(result: PullResult) -> None:
             f"note: {export_type} holds columns that the specification does not have, "
             f"not landed: {shown(', '.join(sorted(names)))}"
         )
+    for export_type, name in result.plan.unknown_names:
+        folder = f"{FOLDER_PREFIXES[export_type]}{name}"
+        errors.print(
+            f"note: no day that was looked at has {shown(folder)}, and none was ever landed: "
+            "`loader paths` shows what there is"
+        )
     for export_type, export_date in result.awaited:
         errors.print(
             f"not ready: {export_type} of {export_date} is not at the source yet: "
@@ -218,6 +225,7 @@ def _as_json(result: PullResult, export: Export, dry_run: bool) -> dict[str, Any
             for file, reason in bad.bad_files.items()
         ],
         "unknown_types": list(export.unknown_types),
+        "unknown_names": [{"type": name, "name": one} for name, one in plan.unknown_names],
         "unknown_columns": {name: sorted(found) for name, found in result.unknown_columns.items()},
         "exit_code": int(result.exit_code),
     }

@@ -1,6 +1,7 @@
 """Which experiments and events of an export are asked for, by the names of their folders."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from loader import spec
@@ -62,6 +63,17 @@ class Selection:
 
 
 EVERYTHING = Selection()
+
+
+def names_of(keys: Iterable[str]) -> set[str]:
+    """Names of the experiments or events that the files of these keys, `type=…/…`, are of."""
+    folders = {key.split("/")[2] for key in keys if key.count("/") > 2}
+    return {
+        unescape(folder.removeprefix(prefix))
+        for prefix in FOLDER_PREFIXES.values()
+        for folder in folders
+        if folder.startswith(prefix)
+    }
 
 
 def unescape(name: str) -> str:

@@ -173,6 +173,34 @@ def test_the_command_and_the_status(loader: Command, root: Path) -> None:
     assert staged(loader.folder / "warehouse.duckdb") == expected(some_of(state(), (0, 1), ALL))
 
 
+def test_names_that_nothing_has_are_told(root: Path, warehouse: Path, tmp_path: Path) -> None:
+    def untold(root: Path, experiments: tuple[str, ...], events: tuple[str, ...]) -> list[str]:
+        selection = Selection(frozenset(experiments), frozenset(events))
+        plan = pull(root, warehouse, selection=selection).plan
+        return [" ".join(each) for each in plan.unknown_names]
+
+    assert untold(root, ("1", EXPERIMENTS[0]), ("purchase", "add%2Fto cart%3A 50%25")) == [
+        "decisions 1",
+        "events add%2Fto cart%3A 50%25",
+    ]
+    assert untold(root, (), EVENTS) == []
+    assert untold(root, (), ()) == []
+    # An event that is rare is not told of each time, once it was landed.
+    later = write_state(tmp_path / "later", some_of(state(date(2024, 1, 9)), ALL, (0,)))
+    assert untold(later, (), ("add/to cart: 50%", "purchase", "purchse")) == ["events purchse"]
+
+
+def test_the_command_tells_them(loader: Command, root: Path) -> None:
+    done = loader("pull", "--source", root, "--event", "a\nb", "--type", "events")
+    assert done.returncode == ExitCode.DONE
+    assert done.stderr.splitlines()[-1] == (
+        "note: no day that was looked at has event=a\\nb, and none was ever landed: "
+        "`loader paths` shows what there is"
+    )
+    told = loader.json("pull", "--source", root, "--event", "a", "--dry-run")
+    assert told["unknown_names"] == [{"type": "events", "name": "a"}]
+
+
 def test_status_and_verify_know_of_the_part(loader: Command, root: Path, tmp_path: Path) -> None:
     loader.json("pull", "--source", root, "--experiment", EXPERIMENTS[0])
     days = loader.json("status", "--source", root)
