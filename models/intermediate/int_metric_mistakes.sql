@@ -83,7 +83,12 @@ needed_counts as (
     select distinct
         metric_name,
         clause,
-        case when clause = 'event' then '' else ' ' || position end as place,
+        case
+            when clause = 'event' then ''
+            when position_number between 1 and 1e6
+                then ' ' || cast(cast(position_number as bigint) as string)
+            else ' ' || position
+        end as place,
         case when count_number = 0 then 1 else count_number end as needed_count
     from typed_events
     where metric_type in ('conversion', 'retention', 'compound')

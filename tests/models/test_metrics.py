@@ -297,6 +297,14 @@ MISTAKES: list[tuple[list[Row], list[Row], list[str]]] = [
         ["metric_events.csv: m: min_count differs between the rows of all_of 2"],
     ),
     (
+        [metric("compound")],
+        [part("all_of", "2"), part("all_of", "2.0", min_count="3"), part("all_of", "x")],
+        [
+            "metric_events.csv: m: min_count differs between the rows of all_of 2",
+            'metric_events.csv: m: position is "x", must be ',
+        ],
+    ),
+    (
         [metric("ratio")],
         [part("denominator")],
         ["metric_events.csv: m: has no numerator"],
