@@ -27,7 +27,8 @@ create table if not exists {ledger.SCHEMA}.lake_days (
     folder varchar,
     file_count bigint,
     row_count bigint,
-    byte_count bigint
+    byte_count bigint,
+    checksums map(varchar, varchar)
 );
 create table if not exists {ledger.SCHEMA}.{RETIRED} (
     folder varchar,
@@ -36,8 +37,9 @@ create table if not exists {ledger.SCHEMA}.{RETIRED} (
 """
 """What the ledger of a lake has beside a warehouse's.
 
-`lake_days`: one row per landed day that has rows, and the folder of its files. `retired_folders`:
-what older versions name and the newest does not, to be deleted when nobody reads those any more.
+`lake_days`: one row per landed day that has rows, the folder of its files, and by name their
+SHA-256 in hex, NULL where an older loader wrote them. `retired_folders`: what older versions name
+and the newest does not, to be deleted when nobody reads those any more.
 """
 
 

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from os import environ
 from pathlib import Path
 
@@ -72,12 +72,21 @@ class LakeStorage:
         """SQL of the rows of a day that has some, as the staging table has them.
 
         Of files that somebody deleted there are none: `verify` reports them, a landing mends them.
+
+        Raises:
+            LoaderError: A file is not as it was written.
         """
-        folder = self._folder_of(connection, table, export_date)
-        assert folder is not None
-        paths = [self.store.local(file, self._folder) for file in self.store.files(folder)]
+        landed = self._landed(connection, table, export_date)
+        assert landed is not None
+        folder, checksums = landed
+        files = self.store.files(folder)
+        paths = [self.store.local(file, self._folder) for file in files]
         stored = commits.parquet(paths) if paths else table.qualified_name  # which is empty
         try:
+            for file, path in zip(files, paths, strict=True):
+                written = checksums.get(file.name.removeprefix(folder))
+                if written not in (None, _checksum(path)):
+                    raise _damaged(f"{file.name} is not as it was written")
             yield f"(select {commits.with_times_exchanged(connection, stored)} from {stored})"
         finally:
             for path in paths:
@@ -92,7 +101,7 @@ class LakeStorage:
     ) -> None:
         """See Storage.remove_rows. The files stay for those who read them now."""
         connection.execute(commits.CREATE_TABLES)
-        if self._folder_of(connection, table, export_date) is not None:
+        if self._landed(connection, table, export_date) is not None:
             with self.day_rows(connection, table, export_date) as rows:
                 note_visitors(connection, rows, load_id)
                 self._note_lost_rows(connection, table, export_date, rows)
@@ -135,12 +144,13 @@ class LakeStorage:
         connection.execute("set preserve_insertion_order = false")
         paths = sorted(out.iterdir())
         byte_count = sum(path.stat().st_size for path in paths)
+        checksums = {path.name: _checksum(path) for path in paths}
         for path in paths:
             self.store.put(folder + path.name, path)
         out.rmdir()
         connection.execute(
-            f"insert into {ledger.SCHEMA}.lake_days values (?, ?, ?, ?, ?, ?)",
-            [table.name, export_date, folder, len(paths), row[0], byte_count],
+            f"insert into {ledger.SCHEMA}.lake_days values (?, ?, ?, ?, ?, ?, ?)",
+            [table.name, export_date, folder, len(paths), row[0], byte_count, checksums],
         )
 
     def publish(self) -> None:
@@ -204,18 +214,18 @@ class LakeStorage:
         yield from self.store.files(commits.LEDGER)
         yield from self.store.files(commits.COMMITS)
 
-    def _folder_of(
+    def _landed(
         self, connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date
-    ) -> str | None:
-        """Where a day's files are; None where it has none."""
+    ) -> tuple[str, dict[str, str]] | None:
+        """A day's folder, and by name its files' checksums, if known; None where it has no rows."""
         row = connection.execute(
             f"""
-            select folder from {ledger.SCHEMA}.lake_days
+            select folder, checksums from {ledger.SCHEMA}.lake_days
             where table_name = ? and export_date = ?
             """,
             [table.name, export_date],
         ).fetchone()
-        return None if row is None else str(row[0])
+        return None if row is None else (row[0], row[1] or {})
 
     def _note_lost_rows(
         self,
@@ -243,15 +253,15 @@ class LakeStorage:
         self, connection: duckdb.DuckDBPyConnection, table: spec.Table, export_date: date
     ) -> None:
         """The next version does not name a day's files any more."""
-        folder = self._folder_of(connection, table, export_date)
-        if folder is not None:
+        landed = self._landed(connection, table, export_date)
+        if landed is not None:
             connection.execute(
                 f"""
                 delete from {ledger.SCHEMA}.lake_days where table_name = ? and export_date = ?
                 """,
                 [table.name, export_date],
             )
-            commits.retire(connection, [folder])
+            commits.retire(connection, [landed[0]])
 
 
 @contextmanager
@@ -292,12 +302,21 @@ def _damage_told() -> Iterator[None]:
         kinds = (duckdb.Error, duckdb.IOException, duckdb.InvalidInputException)
         if type(error) not in kinds or NOT_UTF8 in str(error):
             raise
-        raise LoaderError(
-            f"the lake cannot be read ({shown(str(error).splitlines()[0])}): put its file back "
-            "from a backup; a file of decisions or conversions may also be removed, and its day "
-            "landed again with `loader pull --force`",
-            ExitCode.BAD_INPUT,
-        ) from error
+        raise _damaged(str(error).splitlines()[0]) from error
+
+
+def _damaged(reason: str) -> LoaderError:
+    return LoaderError(
+        f"the lake cannot be read ({shown(reason)}): put its file back "
+        "from a backup; a file of decisions or conversions may also be removed, and its day "
+        "landed again with `loader pull --force`",
+        ExitCode.BAD_INPUT,
+    )
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _working_place(store: LakeStore) -> Path:

@@ -327,6 +327,27 @@ def spoil(path: Path) -> None:
     path.write_bytes(inverted(content, 4, len(content) - footer_bytes))
 
 
+def change(path: Path) -> None:
+    """Another visitor, in a file that can be read all the same."""
+    content = path.read_bytes()
+    assert b"visitor of " in content
+    path.write_bytes(content.replace(b"visitor of ", b"visitor or "))
+
+
+def test_a_lake_of_an_older_loader_has_no_checksums(folder: Path, lake: Path) -> None:
+    fill(lake, write_state(folder, few_days(2)))
+    with open_lake(str(lake)) as storage:
+        with open_warehouse(storage.database) as connection:
+            connection.execute("alter table optimizely_ledger.lake_days drop column checksums")
+        storage.publish()
+    assert differences(lake) == []
+    changed = few_days(2) | decisions_of(day(0), decision("other"))
+    fill(lake, write_state(folder, changed))
+    assert differences(lake) == []
+    known = {row["export_date"]: row["checksums"] for row in lake_reader.table(lake, "lake_days")}
+    assert (bool(known[day(0)]), known[day(1)]) == (True, None)
+
+
 class TestCommands:
     def test_from_landing_to_erasing(self, loader: Command, export: Path, tmp_path: Path) -> None:
         lake = tmp_path / "lake"
@@ -381,6 +402,8 @@ class TestCommands:
             ("decisions/**/*.parquet", cut, ["verify"]),
             ("decisions/**/*.parquet", cut, ["forget", "--visitor-id", "x"]),
             ("decisions/**/*.parquet", spoil, ["verify"]),
+            ("decisions/**/*.parquet", change, ["verify"]),
+            ("decisions/**/*.parquet", change, ["forget", "--visitor-id", "visitor of d0-0"]),
             ("ledger/days/**/*.parquet", cut, ["status"]),
             ("ledger/days/**/*.parquet", spoil, ["status"]),
             ("ledger/days/**/*.parquet", Path.unlink, ["status"]),
