@@ -25,7 +25,7 @@ import duckdb
 from benchmarks import simulated, theory
 from benchmarks.measure import BrokenBenchmark, Job, Measured, dbt_command, measure, python
 from benchmarks.simulated import PLANTED_RATE, SIGNUP_RATE, Plan, Truth, write_simulation
-from benchmarks.tables import describe_machine, machine_text, write_between_markers
+from benchmarks.tables import add_folder, describe_machine, machine_text, write_between_markers
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "statistics.md"
@@ -521,7 +521,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--visitors", type=int, default=4000, help="of each experiment")
     parser.add_argument("--days", type=int, default=14, help="of each experiment, each with a look")
     parser.add_argument("--seed", type=int, default=1, help="another one draws other visitors")
-    parser.add_argument("--folder", type=Path, help="where some GB may be written for a while")
+    add_folder(parser)
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     parser.add_argument("--write", action="store_true", help="write them into docs/statistics.md")
     arguments = parser.parse_args()

@@ -48,9 +48,22 @@ Run = Callable[[argparse.Namespace, Path], Iterator[Section]]
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that every benchmark has."""
     parser.add_argument("--repetitions", type=int, default=3, help="of which the median is taken")
-    parser.add_argument("--folder", type=Path, help="where some GB may be written for a while")
+    add_folder(parser)
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     parser.add_argument("--write", action="store_true", help="write them into README.md too")
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """The option that names a folder for what is written on the way; it is made where it is not."""
+
+    def made(text: str) -> Path:
+        try:
+            Path(text).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from error
+        return Path(text)
+
+    parser.add_argument("--folder", type=made, help="where some GB may be written for a while")
 
 
 def report(arguments: argparse.Namespace, run: Run, name: str, packages: Sequence[str]) -> None:

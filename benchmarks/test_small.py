@@ -22,18 +22,18 @@ from tests.models.project import ROOT, declare
 
 def run_benchmark(folder: Path, module: str, options: str) -> tuple[dict[str, Any], str]:
     """Runs a benchmark, which leaves nothing behind; what it found, and what it printed."""
-    found = folder / "found.json"
+    found, scratch = folder / "found.json", folder / "a" / "scratch"
     done = subprocess.run(
         [
             *(sys.executable, "-m", f"benchmarks.{module}", *options.split()),
-            *("--folder", str(folder), "--json", str(found)),
+            *("--folder", str(scratch), "--json", str(found)),
         ],
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert list(folder.iterdir()) == [found]
+    assert list(scratch.iterdir()) == []
     return json.loads(found.read_text(encoding="utf-8")), done.stdout
 
 
