@@ -247,11 +247,17 @@ def landed_files(connection: duckdb.DuckDBPyConnection, unit: Unit) -> set[Expor
 
 
 def landed_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """Keys of all landed files, by type; empty where nothing was ever landed."""
+    """By type, the key of one landed file for each experiment or event that some are of."""
     if not exists(connection):
         return {}
     rows = connection.execute(
-        f"select export_type, list(key) from {SCHEMA}.files group by all"
+        f"""
+        select export_type, list(key) from (
+            select export_type, any_value(key) as key
+            from {SCHEMA}.files group by export_type, split_part(key, '/', 3)
+        )
+        group by all
+        """
     ).fetchall()
     return dict(rows)
 
