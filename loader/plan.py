@@ -110,7 +110,8 @@ def plan_pull(
         wanted = _selection_of(unit, known, asked)
         day = export.day(*unit, wanted)
         if not selection.is_everything(day.export_type):
-            met.update((day.export_type, name) for name in names_of(file.key for file in day.files))
+            keys = (file.key for file in day.files)
+            met.update((day.export_type, name) for name in names_of(day.export_type, keys))
         return day.listed(quarantined.get(unit, ()))
 
     with ThreadPoolExecutor(LISTINGS_AT_ONCE) as listings:
@@ -155,7 +156,7 @@ def _landed_names(warehouse: Path) -> set[tuple[str, str]]:
         return {
             (export_type, name)
             for export_type, keys in ledger.landed_keys(connection).items()
-            for name in names_of(keys)
+            for name in names_of(export_type, keys)
         }
 
 

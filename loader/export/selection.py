@@ -44,10 +44,7 @@ class Selection:
 
     def includes_folder(self, export_type: str, name: str) -> bool:
         """Whether a folder below a date, such as `event=add%2Fto cart`, is asked for."""
-        if self.is_everything(export_type):
-            return True
-        prefix = FOLDER_PREFIXES[export_type]
-        return name.startswith(prefix) and unescape(name.removeprefix(prefix)) in self.names(
+        return self.is_everything(export_type) or _name_of(export_type, name) in self.names(
             export_type
         )
 
@@ -56,24 +53,18 @@ class Selection:
 
         A file in no experiment's or event's folder belongs to the whole type only.
         """
-        if self.is_everything(export_type):
-            return True
-        parts = key.split("/")
-        return len(parts) > 3 and self.includes_folder(export_type, parts[2])
+        return self.is_everything(export_type) or bool(
+            names_of(export_type, [key]) & self.names(export_type)
+        )
 
 
 EVERYTHING = Selection()
 
 
-def names_of(keys: Iterable[str]) -> set[str]:
+def names_of(export_type: str, keys: Iterable[str]) -> set[str]:
     """Names of the experiments or events that the files of these keys, `type=…/…`, are of."""
     folders = {key.split("/")[2] for key in keys if key.count("/") > 2}
-    return {
-        unescape(folder.removeprefix(prefix))
-        for prefix in FOLDER_PREFIXES.values()
-        for folder in folders
-        if folder.startswith(prefix)
-    }
+    return {name for folder in folders if (name := _name_of(export_type, folder)) is not None}
 
 
 def unescape(name: str) -> str:
@@ -82,3 +73,9 @@ def unescape(name: str) -> str:
     Not `unquote`: Spark writes what is not ASCII as it is, so each `%XX` is one character.
     """
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), name)
+
+
+def _name_of(export_type: str, folder: str) -> str | None:
+    """The name that a folder below a date is for; None where it is another kind of folder."""
+    prefix = FOLDER_PREFIXES[export_type]
+    return unescape(folder.removeprefix(prefix)) if folder.startswith(prefix) else None
