@@ -39,11 +39,9 @@ SETTINGS = {
 """What the profile cannot set, because the session stands before dbt comes."""
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # `make test` has few rows: generating code for them, inferring filters and writing plans down
-    # cost more than they save. That what users run computes the same, `make test-spark` tests.
+    # `make test` has few rows: generating code for them costs more than it saves. That the code
+    # which users run computes the same, `make test-spark` tests.
     SETTINGS |= {
-        "spark.sql.constraintPropagation.enabled": "false",
-        "spark.sql.maxPlanStringLength": "100",
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
