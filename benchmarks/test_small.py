@@ -33,7 +33,7 @@ def run_benchmark(folder: Path, module: str, options: str) -> tuple[dict[str, An
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert list(scratch.iterdir()) == []
+    assert {*folder.rglob("*")} == {found, scratch, scratch.parent}
     return json.loads(found.read_text(encoding="utf-8")), done.stdout
 
 

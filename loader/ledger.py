@@ -246,20 +246,16 @@ def landed_files(connection: duckdb.DuckDBPyConnection, unit: Unit) -> set[Expor
     return {ExportFile(*row) for row in rows}
 
 
-def landed_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """By type, the key of one landed file for each experiment or event that some are of."""
+def landed_keys(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Type and key of one landed file for each experiment or event that some are of."""
     if not exists(connection):
-        return {}
-    rows = connection.execute(
+        return []
+    return connection.execute(
         f"""
-        select export_type, list(key) from (
-            select export_type, any_value(key) as key
-            from {SCHEMA}.files group by export_type, split_part(key, '/', 3)
-        )
-        group by all
+        select export_type, any_value(key) from {SCHEMA}.files
+        group by export_type, split_part(key, '/', 3)
         """
     ).fetchall()
-    return dict(rows)
 
 
 def quarantined_files(connection: duckdb.DuckDBPyConnection) -> dict[Unit, set[ExportFile]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from loader import ledger
 from loader.export.layout import Export, ExportFile, ListedDay, Unit
-from loader.export.selection import EVERYTHING, Selection, names_of
+from loader.export.selection import EVERYTHING, Selection, name_of
 from loader.landing.warehouse import open_warehouse
 
 OVERLAP = timedelta(days=3)
@@ -102,7 +102,7 @@ def plan_pull(
     plan = Plan()
     units = _units(export, export_types, window, landed.keys(), pruned, plan)
     moved: list[tuple[ledger.LandedDay, ListedDay]] = []
-    met: set[tuple[str, str]] = set()
+    met: set[tuple[str, str | None]] = set()
 
     def look(unit: Unit) -> ListedDay:
         known = landed.get(unit)
@@ -110,8 +110,7 @@ def plan_pull(
         wanted = _selection_of(unit, known, asked)
         day = export.day(*unit, wanted)
         if not selection.is_everything(day.export_type):
-            keys = (file.key for file in day.files)
-            met.update((day.export_type, name) for name in names_of(day.export_type, keys))
+            met.update((day.export_type, name_of(day.export_type, file.key)) for file in day.files)
         return day.listed(quarantined.get(unit, ()))
 
     with ThreadPoolExecutor(LISTINGS_AT_ONCE) as listings:
@@ -134,8 +133,8 @@ def plan_pull(
     if moved:
         _plan_moved(plan, moved, warehouse)
     asked_for = {(name, one) for name in export_types for one in selection.names(name)}
-    if units and (unmet := asked_for - met):
-        plan.unknown_names = sorted(unmet - _landed_names(warehouse))
+    if units and (unmet := asked_for.difference(met)):
+        plan.unknown_names = sorted(unmet.difference(_landed_names(warehouse)))
     return plan
 
 
@@ -148,16 +147,13 @@ def plan_whole(export: Export, warehouse: Path, export_types: list[str], window:
     return plan_pull(export, warehouse, export_types, whole, widens=False)
 
 
-def _landed_names(warehouse: Path) -> set[tuple[str, str]]:
+def _landed_names(warehouse: Path) -> set[tuple[str, str | None]]:
     """Type and name of every experiment and event that the landed files are of."""
     if not warehouse.exists():
         return set()
     with open_warehouse(warehouse, read_only=True) as connection:
-        return {
-            (export_type, name)
-            for export_type, keys in ledger.landed_keys(connection).items()
-            for name in names_of(export_type, keys)
-        }
+        keys = ledger.landed_keys(connection)
+    return {(export_type, name_of(export_type, key)) for export_type, key in keys}
 
 
 def _selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) -> Selection:

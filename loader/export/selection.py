@@ -1,7 +1,6 @@
 """Which experiments and events of an export are asked for, by the names of their folders."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from loader import spec
@@ -53,18 +52,18 @@ class Selection:
 
         A file in no experiment's or event's folder belongs to the whole type only.
         """
-        return self.is_everything(export_type) or bool(
-            names_of(export_type, [key]) & self.names(export_type)
+        return self.is_everything(export_type) or name_of(export_type, key) in self.names(
+            export_type
         )
 
 
 EVERYTHING = Selection()
 
 
-def names_of(export_type: str, keys: Iterable[str]) -> set[str]:
-    """Names of the experiments or events that the files of these keys, `type=…/…`, are of."""
-    folders = {key.split("/")[2] for key in keys if key.count("/") > 2}
-    return {name for folder in folders if (name := _name_of(export_type, folder)) is not None}
+def name_of(export_type: str, key: str) -> str | None:
+    """The experiment or event that the file of this key is of; None where it is of none."""
+    parts = key.split("/")
+    return _name_of(export_type, parts[2]) if len(parts) > 3 else None
 
 
 def unescape(name: str) -> str:

@@ -174,20 +174,20 @@ def test_the_command_and_the_status(loader: Command, root: Path) -> None:
 
 
 def test_names_that_nothing_has_are_told(root: Path, warehouse: Path, tmp_path: Path) -> None:
-    def untold(root: Path, experiments: tuple[str, ...], events: tuple[str, ...]) -> list[str]:
+    def told(root: Path, experiments: tuple[str, ...], events: tuple[str, ...]) -> list[str]:
         selection = Selection(frozenset(experiments), frozenset(events))
         plan = pull(root, warehouse, selection=selection).plan
         return [" ".join(each) for each in plan.unknown_names]
 
-    assert untold(root, ("1", EXPERIMENTS[0]), ("purchase", "add%2Fto cart%3A 50%25")) == [
+    assert told(root, ("1", EXPERIMENTS[0]), ("purchase", "add%2Fto cart%3A 50%25")) == [
         "decisions 1",
         "events add%2Fto cart%3A 50%25",
     ]
-    assert untold(root, (), EVENTS) == []
-    assert untold(root, (), ()) == []
+    assert told(root, (), EVENTS) == []
+    assert told(root, (), ()) == []
     # An event that is rare is not told of each time, once it was landed.
     later = write_state(tmp_path / "later", some_of(state(date(2024, 1, 9)), ALL, (0,)))
-    assert untold(later, (), ("add/to cart: 50%", "purchase", "purchse")) == ["events purchse"]
+    assert told(later, (), ("add/to cart: 50%", "purchase", "purchse")) == ["events purchse"]
 
 
 def test_the_command_tells_them(loader: Command, root: Path) -> None:
