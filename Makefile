@@ -3,6 +3,7 @@
 # `make test-spark`: the same numbers on Spark, which needs Java 17 or newer.
 # `make bench`: what pulls, funnels and builds cost beside their baselines, written into
 # benchmarks/README.md, and as JSON into target/.  `make bench-small`: whether the benchmarks run.
+# `make bench-suite`: how long `make test` takes on a fresh clone, beside what says how fast the machine is.
 # `make bench-spark`: what landing and building cost on DuckDB and on Spark.
 # `make simulation`: how often it finds an effect where there is none, and where there is one, in two
 # minutes, written into docs/statistics.md.
@@ -27,7 +28,7 @@ SQL := models analyses tests/dialects tests/quality tests/spec
 # Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-spark browser bench bench-small bench-spark simulation lint lint-python lint-sql format docs screenshot clean
+.PHONY: demo test test-spark browser bench bench-small bench-suite bench-spark simulation lint lint-python lint-sql format docs screenshot clean
 
 demo: $(VENV)/installed profiles.yml
 	@$(BIN)/loader demo demo-export
@@ -62,6 +63,9 @@ bench: $(VENV)/installed-dev
 
 bench-small: $(VENV)/installed-dev
 	@$(BIN)/python -m pytest benchmarks $(PYTEST)
+
+bench-suite: $(VENV)/installed-dev
+	@$(BIN)/python -m benchmarks.suite --write --json target/suite.json
 
 bench-spark: $(VENV)/installed-spark
 	@$(BIN)/python -m benchmarks.spark --write --json target/spark.json

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from benchmarks.changes import ONE_MORE_METRIC, rewritten_day
 from benchmarks.exports import write_demo
 from benchmarks.many_experiments import COPIES, COPY_IT, KEEP_ONE
-from benchmarks.measure import measure
+from benchmarks.measure import BrokenBenchmark, Job, measure
 from benchmarks.pulls import SINCE_EVER
 from benchmarks.setting import Setting
-from benchmarks.tables import README, markers, write_between_markers
+from benchmarks.suite import beside
+from benchmarks.tables import README, Section, markers, write_between_markers
 from benchmarks.warehouse import Warehouse
 from benchmarks.whole_builds import BUILT
 from tests.models.project import ROOT, declare
@@ -102,6 +104,38 @@ def test_what_a_benchmark_of_building_changes(tmp_path: Path) -> None:
     warehouse.execute(ONE_MORE_METRIC)
     assert warehouse.query("select count(*) from metrics") == [(1,)]
     assert warehouse.query("select count(*) from metric_events") == [(3,)]
+
+
+def test_a_tiny_benchmark_of_a_suite(tmp_path: Path) -> None:
+    """Of another project: to install this one takes minutes."""
+    project = tmp_path / "project"
+    test_file = project / "tests" / "some" / "test_it.py"
+    test_file.parent.mkdir(parents=True)
+
+    def commit(tests: str) -> None:
+        test_file.write_text(tests)
+        who = "-c user.name=A -c user.email=a@example.com"
+        for command in ("init --quiet", "add .", f"{who} commit --quiet -m A"):
+            subprocess.run(["git", "-C", project, *command.split()], check=True)
+
+    def measured() -> Section:
+        baseline = Job("nothing", [sys.executable, "-c", ""])
+        return beside([baseline], project, tmp_path / "clone", repetitions=1)
+
+    (project / "Makefile").write_text(f"test:\n\t@{sys.executable} -m pytest $(PYTEST)\n")
+    commit(
+        "import pytest, time\n"
+        "def test_a(): time.sleep(0.01)\n"
+        "@pytest.mark.skip\n"
+        "def test_b(): pass\n"
+    )
+    section = measured()
+    assert [row.ratio is None for row in section.rows] == [True, False]
+    assert section.notes[0].startswith("1 tests passed and 1 were skipped, in ")
+    assert section.notes[1] == "Of the seconds of each test: some 100%."
+    commit("def test_a(): assert False\n")
+    with pytest.raises(BrokenBenchmark, match="1 failed"):
+        measured()
 
 
 def test_a_small_simulation(tmp_path: Path) -> None:

@@ -24,8 +24,7 @@ def full_builds(setting: Setting, *, tested: bool) -> tuple[Section, DbtCosts]:
         tested: Also with the tests of the models.
     """
     warehouse = setting.warehouse
-    _land(setting)
-    hand = _by_hand_job(setting)
+    hand, start_up = baselines(setting)
 
     def check_and_keep(_: Measured) -> None:
         check_by_hand(warehouse.path, by_hand_file(setting))
@@ -34,11 +33,6 @@ def full_builds(setting: Setting, *, tested: bool) -> tuple[Section, DbtCosts]:
     def from_landed() -> None:
         warehouse.restore(LANDED)
 
-    start_up = warehouse.dbt_job(
-        "dbt's start-up: one view",
-        *("run", "--select", SMALLEST_MODEL),
-        prepare=from_landed,
-    )
     models = warehouse.dbt_job(
         "`dbt run --full-refresh`: all models",
         *("run", "--full-refresh"),
@@ -66,6 +60,17 @@ def full_builds(setting: Setting, *, tested: bool) -> tuple[Section, DbtCosts]:
         if job.name in measured
     ]
     return Section(f"Building {setting.title}", rows, [_storage(setting)]), costs
+
+
+def baselines(setting: Setting) -> tuple[Job, Job]:
+    """The script by hand and dbt's start-up; leaves the state `landed`, which both begin with."""
+    _land(setting)
+    start_up = setting.warehouse.dbt_job(
+        "dbt's start-up: one view",
+        *("run", "--select", SMALLEST_MODEL),
+        prepare=lambda: setting.warehouse.restore(LANDED),
+    )
+    return _by_hand_job(setting), start_up
 
 
 def report_pages(setting: Setting) -> Section:
