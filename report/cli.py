@@ -40,11 +40,12 @@ def show(
     """Print the experiment results as a table."""
     with open_marts(warehouse, schema) as marts:
         headlines = {of.experiment_id: of for of in read_headlines(marts, experiment)}
-        results = [
-            (id_, result)
-            for id_, result in read_results(marts, experiment, only_everyone=True)
-            if not metrics or any(text.lower() in result.metric_name.lower() for text in metrics)
-        ]
+        found = read_results(marts, experiment, only_everyone=True)
+    results = [
+        (id_, result)
+        for id_, result in found
+        if not metrics or any(text.lower() in result.metric_name.lower() for text in metrics)
+    ]
     tables = [
         draw_results(headlines[id_], [result for _, result in of_experiment])
         for id_, of_experiment in groupby(results, lambda pair: pair[0])
@@ -58,8 +59,14 @@ def show(
         console.print(table)
         console.print()
     if not results:
-        asked = "that was asked for" if experiment or metrics else "at all"
-        console.print(f"no results {asked}: no event was attributed to a counted visitor")
+        names = sorted({result.metric_name for _, result in found})
+        if names:
+            reason = f"no metric has such a name; there are {', '.join(map(shown, names))}"
+        elif headlines or not experiment:
+            reason = "no event was attributed to a counted visitor"
+        else:
+            reason = f"{shown(experiment)} is no experiment; without --experiment all are shown"
+        console.print(f"no results: {reason}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -183,24 +183,38 @@ def test_filters(warehouse: Path) -> None:
     assert "unique" in some and "value" in some and "revenue" not in some
 
 
+METRICS = "no metric has such a name; there are "
+"""How a reason begins that then names the metrics."""
+
+
 @pytest.mark.parametrize(
-    "filters",
+    ("filters", "reason"),
     [
-        ("--experiment", "3"),
-        ("--metric", "nothing like it"),
-        ("--experiment", "2", "--metric", "revenue"),
+        (
+            ("--experiment", "[b]3"),
+            "[b]3 is no experiment; without --experiment all are shown",
+        ),
+        (
+            ("--metric", "nothing like it"),
+            METRICS + "[red]x[/red]: value, buy: revenue, buy: unique conversions",
+        ),
+        (("--experiment", "2", "--metric", "revenue"), METRICS + "[red]x[/red]: value"),
     ],
 )
-def test_filters_without_a_result_say_so(warehouse: Path, filters: tuple[str, ...]) -> None:
+def test_filters_without_a_result_say_why(
+    warehouse: Path, filters: tuple[str, ...], reason: str
+) -> None:
     result = show("--warehouse", warehouse, *filters)
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("no results that was asked for: ")
+    assert result.stdout == f"no results: {reason}\n"
 
 
 def test_marts_without_a_row_say_so(warehouse: Path) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute("delete from experiment_results")
-    assert show("--warehouse", warehouse).stdout.startswith("no results at all: ")
+    said = "no results: no event was attributed to a counted visitor\n"
+    assert show("--warehouse", warehouse).stdout == said
+    assert show("--warehouse", warehouse, "--experiment", "1").stdout == said
 
 
 def test_names_are_shown_as_they_are(warehouse: Path) -> None:
