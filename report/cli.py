@@ -59,9 +59,8 @@ def show(
         console.print(table)
         console.print()
     if not results:
-        names = sorted({result.metric_name for _, result in found})
-        if names:
-            reason = f"no metric has such a name; there are {', '.join(map(shown, names))}"
+        if found:
+            reason = "no metric has such a name; without --metric all are shown"
         elif headlines or not experiment:
             reason = "no event was attributed to a counted visitor"
         else:

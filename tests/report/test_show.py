@@ -183,22 +183,15 @@ def test_filters(warehouse: Path) -> None:
     assert "unique" in some and "value" in some and "revenue" not in some
 
 
-METRICS = "no metric has such a name; there are "
-"""How a reason begins that then names the metrics."""
+NO_METRIC = "no metric has such a name; without --metric all are shown"
 
 
 @pytest.mark.parametrize(
     ("filters", "reason"),
     [
-        (
-            ("--experiment", "[b]3"),
-            "[b]3 is no experiment; without --experiment all are shown",
-        ),
-        (
-            ("--metric", "nothing like it"),
-            METRICS + "[red]x[/red]: value, buy: revenue, buy: unique conversions",
-        ),
-        (("--experiment", "2", "--metric", "revenue"), METRICS + "[red]x[/red]: value"),
+        (("--experiment", "[b]3"), "[b]3 is no experiment; without --experiment all are shown"),
+        (("--metric", "nothing like it"), NO_METRIC),
+        (("--experiment", "2", "--metric", "revenue"), NO_METRIC),
     ],
 )
 def test_filters_without_a_result_say_why(
