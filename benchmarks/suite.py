@@ -102,14 +102,14 @@ def _notes(results: ElementTree.Element) -> list[str]:
         folder = case.attrib["classname"].split(".")[1]
         seconds[folder] += float(case.attrib["time"])
     total = sum(seconds.values())
-    by_share = sorted(seconds.items(), key=lambda item: -item[1])
-    shares = ", ".join(f"{name} {part / total:.0%}" for name, part in by_share)
+    large = sorted((part / total, name) for name, part in seconds.items() if part >= total / 100)
+    shares = ", ".join(f"{name} {share:.0%}" for share, name in reversed(large))
     tests, skipped = int(results.attrib["tests"]), int(results.attrib["skipped"])
     minutes = float(results.attrib["time"]) / 60
     return [
         f"{tests - skipped:,} tests passed and {skipped} were skipped, in {minutes:.1f} minutes "
         "after installing.",
-        f"Of the seconds of each test: {shares}.",
+        f"Of the seconds of all tests: {shares}.",
     ]
 
 

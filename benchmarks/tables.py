@@ -57,11 +57,12 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     """The option that names a folder for what is written on the way; it is made where it is not."""
 
     def made(text: str) -> Path:
+        folder = Path(text).absolute()  # jobs may begin elsewhere
         try:
-            Path(text).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise argparse.ArgumentTypeError(f"{text}: {error.strerror}") from error
-        return Path(text)
+        return folder
 
     parser.add_argument("--folder", type=made, help="where some GB may be written for a while")
 

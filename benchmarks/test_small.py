@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from benchmarks.measure import BrokenBenchmark, Job, measure
 from benchmarks.pulls import SINCE_EVER
 from benchmarks.setting import Setting
 from benchmarks.suite import beside
-from benchmarks.tables import README, Section, markers, write_between_markers
+from benchmarks.tables import README, Section, add_folder, markers, write_between_markers
 from benchmarks.warehouse import Warehouse
 from benchmarks.whole_builds import BUILT
 from tests.models.project import ROOT, declare
@@ -132,7 +133,7 @@ def test_a_tiny_benchmark_of_a_suite(tmp_path: Path) -> None:
     section = measured()
     assert [row.ratio is None for row in section.rows] == [True, False]
     assert section.notes[0].startswith("1 tests passed and 1 were skipped, in ")
-    assert section.notes[1] == "Of the seconds of each test: some 100%."
+    assert section.notes[1] == "Of the seconds of all tests: some 100%."
     commit("def test_a(): assert False\n")
     with pytest.raises(BrokenBenchmark, match="1 failed"):
         measured()
@@ -148,6 +149,16 @@ def test_a_small_simulation(tmp_path: Path) -> None:
     findings = found["findings"]
     for_contrast = [finding for finding in findings if finding["upper"] is None]
     assert (len(findings), len(for_contrast)) == (30, 3)
+
+
+def test_a_folder_is_the_same_for_every_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parser = ArgumentParser()
+    add_folder(parser)
+    assert parser.parse_args(["--folder", "a/b"]).folder == tmp_path / "a" / "b"
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 def test_numbers_are_written_between_the_markers(tmp_path: Path) -> None:
