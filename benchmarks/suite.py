@@ -16,10 +16,9 @@ from benchmarks.exports import write_demo
 from benchmarks.measure import BrokenBenchmark, Job, Measured, measure_in_turn
 from benchmarks.setting import Setting
 from benchmarks.tables import Section, add_options, report, row
-from benchmarks.warehouse import Warehouse
+from benchmarks.warehouse import ROOT, Warehouse
 from benchmarks.whole_builds import baselines
 
-ROOT = Path(__file__).parents[1]
 DAYS = 30
 MEMORY = "3000MB"
 TARGET_MINUTES = 15
