@@ -315,8 +315,7 @@ def bucket_and_folder(address: str, scheme: str) -> tuple[str, str]:
     bucket, _, prefix = address.partition("/")
     if not BUCKET_NAME.fullmatch(bucket):  # not shown: it may hold keys, typed like a password
         raise LoaderError(
-            f"that is no name of a bucket: write {scheme}://<bucket>/<prefix>/, or the number of"
-            " your account",
+            f"that is no name of a bucket: write {scheme}://<bucket>/<prefix>/",
             ExitCode.USAGE,
         )
     return bucket, "".join(f"{part}/" for part in prefix.split("/") if part)

@@ -441,6 +441,12 @@ class TestCommands:
         assert done.returncode == ExitCode.USAGE
         assert done.stderr.endswith("was written by a newer loader: update this one\n")
 
+    @pytest.mark.parametrize("scheme", ["s3", "gs"])
+    def test_a_bad_name_of_a_bucket(self, loader: Command, scheme: str) -> None:
+        done = loader("status", "--lake", f"{scheme}://My_Bucket!/lake")
+        assert done.returncode == ExitCode.USAGE
+        assert done.stderr.endswith(f": write {scheme}://<bucket>/<prefix>/\n")
+
 
 def in_cloud(url: str, export: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Everything that is done to a lake, in a bucket."""
