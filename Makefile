@@ -25,10 +25,11 @@ LINTERS := 0
 # It makes so many objects that looking for garbage among them takes a third of its time, at Python's own setting.
 SQLFLUFF := $(BIN)/python -c 'import gc; from sqlfluff.cli.commands import cli; gc.set_threshold(200_000); cli()'
 SQL := models analyses tests/dialects tests/quality tests/spec
+MAY_GET := { test "$$(id -u)" = 0 && command -v apt-get >/dev/null; }
 GET := apt-get install --yes --no-install-recommends
-# Another malloc, where it is installed.
+# Another malloc, where it is installed. It gives no memory back: the tests' processes end soon.
 JEMALLOC := /sbin/ldconfig -p 2>/dev/null | grep --only-matching --max-count=1 '/.*/libjemalloc[.]so[.]2$$'
-NEVER_GIVEN_BACK := narenas:2,dirty_decay_ms:-1,muzzy_decay_ms:-1
+JEMALLOC_SETTINGS := narenas:2,dirty_decay_ms:-1,muzzy_decay_ms:-1
 # Where it is forbidden to write what was compiled, each of the tests' processes would compile all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -46,7 +47,8 @@ demo: $(VENV)/installed profiles.yml
 # What takes one processor goes side by side.
 test:
 	@$(MAKE) --no-print-directory --jobs=3 allocator $(VENV)/installed-spark
-	@LD_PRELOAD="$$($(JEMALLOC))" MALLOC_CONF=$(NEVER_GIVEN_BACK) $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@LD_PRELOAD="$$($(JEMALLOC))" MALLOC_CONF=$(JEMALLOC_SETTINGS) \
+		$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 test-spark: $(VENV)/installed-spark
 	@$(BIN)/python -m pytest tests/spark $(PYTEST)
@@ -55,14 +57,14 @@ test-spark: $(VENV)/installed-spark
 browser:
 	@for name in chromium-headless-shell chromium chromium-browser google-chrome; do \
 		command -v $$name >/dev/null && exit; done; \
-	test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "installing a browser …" && \
+	$(MAY_GET) && echo "installing a browser …" && \
 		{ apt-get update && { $(GET) chromium-headless-shell || $(GET) chromium; }; } >/dev/null 2>&1 || \
 		echo "no browser was found, and none can be installed: the tests of the pages are skipped"
 
 # Each small query of DuckDB asks for thousands of pieces of memory. Without this the tests just take longer.
 allocator: browser
-	@test -n "$$($(JEMALLOC))" || { test "$$(id -u)" = 0 && command -v apt-get && { $(GET) libjemalloc2 || \
-		{ apt-get update && $(GET) libjemalloc2; }; }; } >/dev/null 2>&1 || true
+	@test -n "$$($(JEMALLOC))" || ! $(MAY_GET) || \
+		{ $(GET) libjemalloc2 || { apt-get update && $(GET) libjemalloc2; } || true; } >/dev/null 2>&1
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.landing --write --json target/landing.json
