@@ -95,11 +95,12 @@ def hashed(text: str, key: bytes) -> str:
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def asked_for(dropped: list[str], hashed_columns: list[str]) -> dict[str, str]:
+def asked_for(dropped: list[str], hashed_columns: list[str]) -> Mapping[str, str]:
     """The treatments that --drop-column and --hash-column name.
 
     Raises:
-        LoaderError: A column that is not there, cannot be treated so, or is named by both.
+        LoaderError: A column that is not there, cannot be treated so, or is named by both; or
+            there is no key to hash with.
     """
     for option, names, allowed in (
         ("--drop-column", dropped, DROPPABLE),
@@ -115,7 +116,7 @@ def asked_for(dropped: list[str], hashed_columns: list[str]) -> dict[str, str]:
                 )
     if both := sorted({*dropped} & {*hashed_columns}):
         raise _usage(f"{', '.join(both)}: give either --drop-column or --hash-column")
-    return dict.fromkeys(dropped, DROP) | dict.fromkeys(hashed_columns, HASH)
+    return _with_key(dict.fromkeys(dropped, DROP) | dict.fromkeys(hashed_columns, HASH)).treatments
 
 
 def settle(warehouse: Path, asked: Mapping[str, str]) -> Privacy:

@@ -91,8 +91,6 @@ def pull(
 
     @cache  # an export that could not be opened is not kept: --wait tries again
     def open_export() -> Export:
-        with open_place(warehouse, lake, writes=False) as place:
-            privacy.settle(place.database, treatments)  # before the source is asked anything
         export = source.open()
         for name in export.unknown_types:
             errors.print(f"note: type={shown(name)} is not in the specification and is not landed")
@@ -101,6 +99,7 @@ def pull(
     if dry_run:
         export = open_export()
         with open_place(warehouse, lake, writes=False) as place:
+            privacy.settle(place.database, treatments)
             plan = plan_pull(export, place.database, names, asked, selection=chosen, force=force)
         result = PullResult(plan)
     else:

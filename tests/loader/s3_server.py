@@ -234,7 +234,7 @@ class S3Server:
         port = _free_port()
         self._log = log.open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", "tests.loader.moto_server", "-H", "127.0.0.1", "-p", str(port)],
             stdout=self._log,
             stderr=subprocess.STDOUT,
             env=cleaned_environment() | {"MOTO_S3_DEFAULT_MAX_KEYS": str(PAGE_SIZE)},

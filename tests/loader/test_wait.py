@@ -158,9 +158,9 @@ def test_trouble_at_the_start_is_waited_out(
     assert done.returncode == ExitCode.DONE, done.stderr
     assert done.stdout.startswith("landed 2 days")
     assert done.stderr == (
-        "the warehouse is in use: close it; trying again in a while\n"
         "the network is away: try again; trying again in a while\n"
         "note: type=odd is not in the specification and is not landed\n"
+        "the warehouse is in use: close it; trying again in a while\n"
     )
 
 
