@@ -1,15 +1,16 @@
 """What dbt does in each command although no test asks for it: a quarter of a small build."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
 import jinja2
 import parsedatetime  # type: ignore[import-untyped]
+from dbt.adapters.duckdb.impl import DuckDBAdapter
 from dbt.clients.jinja import MacroGenerator
 from dbt.compilation import Compiler
 from dbt.context import providers
-from dbt.context.macros import MacroNamespace
+from dbt.context.macros import MacroNamespace, MacroNamespaceBuilder
 from dbt.contracts.graph import nodes
 from dbt_common.events.base_types import BaseEvent, EventLevel
 from dbt_common.events.event_manager import EventManager
@@ -19,10 +20,12 @@ _compile = jinja2.Environment.compile
 _build_event = BaseEvent.__init__
 _fire_event = EventManager.fire_event
 _link = Compiler.compile
+_describe = DuckDBAdapter.get_column_schema_from_query
 _args_to_dict: Any = providers.args_to_dict  # type: ignore[attr-defined]
 _compiled: dict[tuple[Any, ...], Any] = {}
 _linked: dict[tuple[int, bool], tuple[Any, Any]] = {}
 """A parsed project, and the graph of its nodes, by the project's id, with edges of tests or not."""
+_described: dict[str, Any] = {}
 _arguments: list[Any] = [None, {}]
 """Those of the command that runs, and the same as a dict."""
 
@@ -36,7 +39,9 @@ def apply() -> None:
     nodes.write_file = _write_nothing  # type: ignore[attr-defined]
     enable_test_caching()
     Compiler.compile = _link_once  # type: ignore[method-assign]
+    DuckDBAdapter.get_column_schema_from_query = _describe_once  # type: ignore[method-assign]
     MacroGenerator.__init__ = _note_macro  # type: ignore[method-assign]
+    MacroNamespaceBuilder.add_macros = _add_package  # type: ignore[method-assign, assignment]
     MacroNamespace.__iter__ = _names  # type: ignore[method-assign]
     MacroNamespace.__getitem__ = _named  # type: ignore[method-assign]
     providers.args_to_dict = _arguments_as_dict  # type: ignore[attr-defined]
@@ -90,11 +95,34 @@ def _link_once(
     return _linked[key][1]
 
 
+def _describe_once(self: DuckDBAdapter, sql: str) -> Any:
+    """The columns that a model with a contract gives: the same SQL gives the same ones."""
+    if sql not in _described:
+        _described[sql] = _describe(self, sql)
+    return list(_described[sql])
+
+
 def _note_macro(
     self: MacroGenerator, macro: Any, context: Any = None, node: Any = None, stack: Any = None
 ) -> None:
     """All macros are made anew for each model, twice: without a call of each class above."""
     self.macro, self.context, self.node, self.stack = macro, context, node, stack
+
+
+def _add_package(self: MacroNamespaceBuilder, macros: Iterable[Any], context: Any) -> None:
+    """All macros of one package, which parsing saw to have a name each."""
+    made: Any = {
+        macro.name: MacroGenerator(macro, context, self.node, self.thread_ctx) for macro in macros
+    }
+    for package in {macro.package_name for macro in macros}:
+        if package in self.internal_package_names:
+            self.internal_packages[package] = made
+            continue
+        self.packages[package] = made
+        if package == self.search_package:
+            self.locals.update(made)
+        elif package == self.root_package:
+            self.globals.update(made)
 
 
 def _names(self: MacroNamespace) -> Iterator[str]:
