@@ -31,9 +31,6 @@ from tests.models.quality_twin import MARTS, QualityTwin
 from tests.models.twin import Names, Twin
 from tests.models.twin_inputs import ExportedRows, exported_rows, seeded_names, shipped_metrics
 
-WITHOUT_QUALITY = ("--exclude", "path:models/marts/quality", "int_known_differences")
-"""What a policy does to the quality marts is tested in test_quality.py."""
-
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -95,7 +92,9 @@ def test_every_policy_equals_the_twin(
 ) -> None:
     """No full refresh: a changed policy alone makes a build recompute everybody."""
     if policy:
-        project.build("--vars", str(policy), *WITHOUT_QUALITY)
+        # What a policy does to the quality marts is tested in test_quality.py.
+        quality = ["--exclude", "path:models/marts/quality", "int_known_differences"]
+        project.build("--vars", str(policy), *quality)
         twin = Twin(*rows, seeds=seeded_names(), **(shipped_metrics() | policy))
     assert_equals_twin(project, twin, f"under {policy}", exact=False)
 
@@ -355,7 +354,7 @@ def test_policies_on_adversarial_data(policy: dict[str, Any], tmp_path: Path) ->
     project = Project(tmp_path)
     state = history(7, visitors=150).states[-1]
     project.pull(write_state(tmp_path / "export", state))
-    project.build("--vars", str(policy), *WITHOUT_QUALITY)
+    project.build("--vars", str(policy))
     twin = Twin(
         *landed_rows(state),
         conversions_landed_until=last_day(state, "events"),
