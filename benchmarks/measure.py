@@ -83,7 +83,7 @@ def measure(job: Job) -> Measured:
             errors="replace",
         )
         if done.returncode != 0:
-            said = f"{done.stdout}{done.stderr}".strip()[-MESSAGE_LENGTH:]
+            said = f"{done.stderr}{done.stdout}".strip()[-MESSAGE_LENGTH:]  # tests are told of last
             raise BrokenBenchmark(f"{job.name} ended with {done.returncode}: {said}")
         seconds, cpu_seconds, peak = map(float, used.read_text(encoding="utf-8").split())
     peak_unit = 1 if sys.platform == "darwin" else 1024

@@ -108,7 +108,7 @@ def land_days(
     Then what was committed is published.
 
     Args:
-        warehouse: The DuckDB file; where it has tables, they are those of today.
+        warehouse: The DuckDB file.
         days: Each day from `check_day`, and why it is landed: `new`, `changed`, `widened` or
             `forced`.
         source: Identity of the store they came from.
@@ -127,8 +127,7 @@ def land_days(
         connection.execute("set max_vacuum_tasks = 0")
         connection.begin()
         try:
-            if not ledger.exists(connection):
-                create_tables(connection)
+            create_tables(connection)
             privacy.record(connection, settled)
             landed = _replace_days(connection, days, source, settled, storage)
             connection.commit()
