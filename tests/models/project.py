@@ -4,8 +4,7 @@ import atexit
 import csv
 import gc
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -106,15 +105,6 @@ class Project:
         result = self.dbt("compile", "--select", selection, "--vars", str(settings))
         assert result.success, failures(result)
         return compiled_code(result)
-
-    @contextmanager
-    def kept_open(self) -> Iterator[None]:
-        """Queries share what is open: DuckDB opens a file longer than it reads a small one.
-
-        Nothing in this process can write into it meanwhile.
-        """
-        with open_warehouse(self.warehouse, read_only=True):
-            yield
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of a query on the warehouse."""
