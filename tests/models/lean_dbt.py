@@ -1,6 +1,6 @@
 """What dbt does in each command although no test asks for it: a quarter of a small build."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
@@ -26,6 +26,7 @@ _compiled: dict[tuple[Any, ...], Any] = {}
 _linked: dict[tuple[int, bool], tuple[Any, Any]] = {}
 """A parsed project, and the graph of its nodes, by the project's id, with edges of tests or not."""
 _described: dict[str, Any] = {}
+"""Columns of a query, by its SQL."""
 _arguments: list[Any] = [None, {}]
 """Those of the command that runs, and the same as a dict."""
 
@@ -96,7 +97,10 @@ def _link_once(
 
 
 def _describe_once(self: DuckDBAdapter, sql: str) -> Any:
-    """The columns that a model with a contract gives: the same SQL gives the same ones."""
+    """The columns that a model with a contract gives.
+
+    The same SQL gives the same ones while the tables that it reads keep theirs.
+    """
     if sql not in _described:
         _described[sql] = _describe(self, sql)
     return list(_described[sql])
@@ -109,7 +113,7 @@ def _note_macro(
     self.macro, self.context, self.node, self.stack = macro, context, node, stack
 
 
-def _add_package(self: MacroNamespaceBuilder, macros: Iterable[Any], context: Any) -> None:
+def _add_package(self: MacroNamespaceBuilder, macros: Collection[Any], context: Any) -> None:
     """All macros of one package, which parsing saw to have a name each."""
     made: Any = {
         macro.name: MacroGenerator(macro, context, self.node, self.thread_ctx) for macro in macros

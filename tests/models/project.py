@@ -111,6 +111,12 @@ class Project:
         with open_warehouse(self.warehouse, read_only=True) as connection:
             return connection.execute(sql, list(parameters)).fetchall()
 
+    def row_counts(self, tables: Sequence[str]) -> dict[str, int]:
+        """How many rows each table has."""
+        counts = ", ".join(f"(select count(*) from {table})" for table in tables)
+        [found] = self.query(f"select {counts}")
+        return dict(zip(tables, found, strict=True))
+
     def execute(self, sql: str) -> None:
         """Changes the warehouse by hand."""
         with open_warehouse(self.warehouse) as connection:

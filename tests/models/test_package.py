@@ -146,13 +146,12 @@ def test_its_own_models_see_the_vars_of_the_package(
 def test_a_build_without_news_writes_no_row(built: tuple[Project, Any]) -> None:
     project, _ = built
     tables = f"{TARGET}.visitor_purchases", f"{SCHEMA}.fct_exposures"
-    counts = [f"select count(*) from {table}" for table in tables]
     with open_warehouse(project.warehouse) as connection:
         connection.execute("begin")
         for table in tables:
             connection.execute(f"insert into {table} from {table}")
         connection.execute("commit")
-    before = [project.query(count) for count in counts]
+    before = project.row_counts(tables)
     result = project.dbt("run", "--select=visitor_purchases fct_exposures", target=TARGET)
     assert result.success, failures(result)
-    assert [project.query(count) for count in counts] == before
+    assert project.row_counts(tables) == before
