@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from loader.errors import ExitCode, LoaderError, shown
-from loader.landing.warehouse import open_warehouse
+from loader.landing.warehouse import open_warehouse, quoted_name
 
 ROLES = ("primary", "secondary", "guardrail", "outside", "automatic")
 """Roles of metrics, in the order in which they are shown."""
@@ -241,7 +241,7 @@ def open_marts(warehouse: Path, schema: str, *, waits: bool = True) -> Iterator[
         raise not_built(warehouse)
     with open_warehouse(warehouse, read_only=True, waits=waits) as connection:
         try:
-            connection.execute("set schema = ?", ['"' + schema.replace('"', '""') + '"'])
+            connection.execute("set schema = ?", [quoted_name(schema)])
         except (duckdb.CatalogException, duckdb.ParserException) as error:
             raise not_built(warehouse) from error
         yield Marts(connection, warehouse, datetime.now(UTC))

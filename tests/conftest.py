@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from tests.loader import lean_duckdb
 from tests.loader.faults import report
 from tests.loader.faults.report import pytest_terminal_summary
 
@@ -36,3 +37,4 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.law_seed is None:
         config.option.law_seed = random.SystemRandom().randrange(2**32)
     report.pytest_configure(config)
+    lean_duckdb.apply()

@@ -13,6 +13,7 @@ from loader.landing.durable import sync
 from loader.landing.warehouse import (
     STORAGE_VERSION,
     is_disk_full,
+    quoted_name,
     quoted_path,
     unfinished_path,
 )
@@ -76,7 +77,7 @@ def rewrite(
         connection.execute(
             f"attach {quoted_path(unfinished)} as {copy} (storage_version '{STORAGE_VERSION}')"
         )
-        connection.execute(f"copy from database {_quoted(name)} to {copy}")
+        connection.execute(f"copy from database {quoted_name(name)} to {copy}")
         if differing := _differences(connection, name, copy):
             raise _cannot_copy(f"{differing} would not be the same")
         finish(copy)
@@ -129,10 +130,10 @@ def _differences(connection: duckdb.DuckDBPyConnection, name: str, copy: str) ->
         "select schema_name, table_name from duckdb_tables() where database_name = ?", [name]
     ).fetchall()
     for schema, table in tables:
-        place = f"{_quoted(schema)}.{_quoted(table)}"
+        place = f"{quoted_name(schema)}.{quoted_name(table)}"
         contents = [
             connection.execute(
-                f"select count(*), sum(hash(whole)) from {_quoted(database)}.{place} as whole"
+                f"select count(*), sum(hash(whole)) from {quoted_name(database)}.{place} as whole"
             ).fetchall()
             for database in (name, copy)
         ]
@@ -163,7 +164,3 @@ def _cannot_copy(reason: str) -> LoaderError:
 
 def _log_of(file: Path) -> Path:
     return file.with_name(file.name + ".wal")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

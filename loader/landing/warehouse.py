@@ -260,6 +260,11 @@ def quoted_path(path: Path) -> str:
     return f"'{text}'"
 
 
+def quoted_name(name: str) -> str:
+    """A name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def unfinished_path(path: Path) -> Path:
     """Where a database file is made, until it is whole and gets its name."""
     return path.with_name(path.name + ".new")

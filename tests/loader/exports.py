@@ -1,8 +1,7 @@
 """Small exports in a folder, pulling them, and what is in a warehouse afterwards."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock
@@ -200,23 +199,12 @@ def staged(warehouse: Path) -> Contents:
     return found
 
 
-@contextmanager
-def kept_open(warehouse: Path) -> Iterator[None]:
-    """All that reads the warehouse shares what is open: DuckDB opens a file longer than it reads.
-
-    Nothing in this process can write into it meanwhile.
-    """
-    with open_warehouse(warehouse, read_only=True):
-        yield
-
-
 def everything(warehouse: Path) -> Contents:
     """Every row of every table of the loader, ids and times of loads included."""
     names = ("loads", "days", "files", "quarantined_files", "changed_visitors")
     tables = [table.qualified_name for table in spec.TABLES.values()]
     tables += [f"{ledger.SCHEMA}.{name}" for name in names]
-    with kept_open(warehouse):
-        return {table: Counter(map(repr, query(warehouse, f"from {table}"))) for table in tables}
+    return {table: Counter(map(repr, query(warehouse, f"from {table}"))) for table in tables}
 
 
 def query(warehouse: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

@@ -197,7 +197,7 @@ def test_every_table_that_says_whose_its_rows_are(folder: Path, warehouse: Path)
         for wrong in ("(8, 1)", "(9, 0)"):
             with pytest.raises(duckdb.ConstraintException):
                 connection.execute(f"insert into numbered values {wrong}")
-        tags = "select tags['storage_version'] from duckdb_databases() where not internal"
+        tags = "select tags['storage_version'] from duckdb_databases() where path is not null"
         assert connection.execute(tags).fetchall() == [("v1.4.0+",)]
 
 

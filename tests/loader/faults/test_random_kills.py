@@ -19,7 +19,7 @@ from loader.errors import ExitCode
 from loader.export.layout import Unit, open_export
 from loader.plan import known_days
 from tests.loader.days import Days, check_ledger, days_of
-from tests.loader.exports import Contents, beside, kept_open, pull, query, staged
+from tests.loader.exports import Contents, beside, pull, query, staged
 from tests.loader.faults.report import PROPERTY
 from tests.loader.warm import WarmProcess
 
@@ -118,10 +118,9 @@ def test_of_a_first_pull(
         kills.kill()
         days: Days = {}
         if kills.warehouse.exists():
-            with kept_open(kills.warehouse):
-                days = days_of(kills.warehouse)
-                if days:
-                    check_ledger(kills.warehouse, days)
+            days = days_of(kills.warehouse)
+            if days:
+                check_ledger(kills.warehouse, days)
         assert days == {unit: wanted[unit] for unit in days}
         if days == wanted:  # nothing is left to be killed: once more from the start
             _clean_pull_equals(kills, rows)
@@ -155,14 +154,13 @@ def test_of_a_rewritten_export(
     kills.warehouse = _copy(landed, tmp_path / "killed")
     while kills.killed < 6:
         kills.kill()
-        with kept_open(kills.warehouse):
-            days = days_of(kills.warehouse)
-            check_ledger(kills.warehouse, days)
-            replaced = {unit for unit in days if days[unit] == new[unit]}
-            assert days == {unit: (new if unit in replaced else old)[unit] for unit in old}
-            _check_fingerprints(kills, replaced)
-            changed = _changed_visitors(kills.warehouse)
-            assert changed == {unit: visitors[unit] for unit in replaced}
+        days = days_of(kills.warehouse)
+        check_ledger(kills.warehouse, days)
+        replaced = {unit for unit in days if days[unit] == new[unit]}
+        assert days == {unit: (new if unit in replaced else old)[unit] for unit in old}
+        _check_fingerprints(kills, replaced)
+        changed = _changed_visitors(kills.warehouse)
+        assert changed == {unit: visitors[unit] for unit in replaced}
         if days == new:
             _clean_pull_equals(kills, rows)
             shutil.rmtree(kills.warehouse.parent)
@@ -178,9 +176,8 @@ def _clean_pull_equals(kills: Kills, rows: Contents) -> None:
     assert result.exit_code == ExitCode.DONE
     if result.landed:
         assert beside(kills.warehouse) == {kills.warehouse.name}
-    with kept_open(kills.warehouse):
-        assert staged(kills.warehouse) == rows
-        check_ledger(kills.warehouse, days_of(kills.warehouse))
+    assert staged(kills.warehouse) == rows
+    check_ledger(kills.warehouse, days_of(kills.warehouse))
 
 
 def _copy(warehouse: Path, folder: Path) -> Path:
