@@ -112,7 +112,7 @@ def asked_for(dropped: list[str], hashed_columns: list[str]) -> Mapping[str, str
                 if name in DROPPABLE:
                     reason = "is no text"
                 raise _usage(
-                    f"{option} {shown(name)}: it {reason}; give one of {', '.join(allowed)}"
+                    f"{option} '{shown(name)}': it {reason}; give one of {', '.join(allowed)}"
                 )
     if both := sorted({*dropped} & {*hashed_columns}):
         raise _usage(f"{', '.join(both)}: give either --drop-column or --hash-column")

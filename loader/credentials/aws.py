@@ -101,7 +101,9 @@ class _Chain:
 
     def explain(self, error: Exception) -> LoaderError:
         """Its name only: the text of a BotoCoreError may quote what a process printed."""
-        profile = self._profile or (self.session and self.session.profile_name) or "default"
+        profile = self._profile
+        if profile is None:
+            profile = (self.session and self.session.profile_name) or "default"
         if isinstance(error, HTTPClientError | BotoConnectionError) or _is_passing(error):
             return LoaderError(
                 f"the AWS credentials cannot be renewed ({type(error).__name__}):"
@@ -116,7 +118,7 @@ class _Chain:
             )
         if isinstance(error, ProfileNotFound):
             return LoaderError(
-                f"there is no AWS profile {shown(profile)} (ProfileNotFound):"
+                f"there is no AWS profile '{shown(profile)}' (ProfileNotFound):"
                 " check --aws-profile or AWS_PROFILE",
                 ExitCode.CREDENTIALS,
             )

@@ -545,7 +545,8 @@ class TestProfile:
             assert str(raised.value).endswith("run `aws sso login --profile work`")
             assert "hunter2" not in str(raised.value)
 
-    def test_a_profile_that_is_not_there(self, s3_export: S3Export) -> None:
+    @pytest.mark.parametrize("name", ["nobody", ""])
+    def test_a_profile_that_is_not_there(self, s3_export: S3Export, name: str) -> None:
         with pytest.raises(LoaderError) as raised:
-            open_store(s3_export.source, Access(aws_profile="nobody"))
-        check_error(raised.value, ExitCode.CREDENTIALS, "no AWS profile nobody", "--aws-profile")
+            open_store(s3_export.source, Access(aws_profile=name))
+        check_error(raised.value, ExitCode.CREDENTIALS, f"no AWS profile '{name}'", "--aws-profile")

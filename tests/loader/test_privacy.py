@@ -141,6 +141,7 @@ def test_later_pulls_do_the_same(keyed: Command, tmp_path: Path, repeated: tuple
         (("--drop-column", "visitor_id"), "it is needed as it is; give one of session_id,"),
         (("--drop-column", "uuid"), "it is needed as it is"),
         (("--drop-column", "nothing"), "it is no column of the export; give one of"),
+        (("--drop-column", ""), "--drop-column '': it is no column of the export; give one of"),
         (("--hash-column", "experiment_id"), "it is needed as it is; give one of visitor_id,"),
         (("--hash-column", "attributes"), "it is no text"),
         (("--hash-column", "referer", "--drop-column", "referer"), "give either"),
