@@ -407,11 +407,14 @@ def test_mistakes_stop_a_run_before_anything_is_changed(project: Project) -> Non
 
 
 def stored(project: Project) -> dict[str, Any]:
-    """What every table of the project holds, and when it was made."""
+    """What every table of the project holds, and its place in the order in which they were made."""
     with open_warehouse(project.warehouse, read_only=True) as connection:
         tables = connection.execute(
-            "select table_name, table_oid from duckdb_tables() where schema_name = 'main'"
-            " and table_name not in ('metrics', 'metric_events')"
+            """
+            select table_name, table_oid - min(table_oid) over ()
+            from duckdb_tables()
+            where schema_name = 'main' and table_name not in ('metrics', 'metric_events')
+            """
         ).fetchall()
         return {
             name: (
