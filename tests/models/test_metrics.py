@@ -403,27 +403,26 @@ def test_mistakes_stop_a_run_before_anything_is_changed(project: Project) -> Non
         assert beginning.replace(": m:", f": m{number}:") in message
     assert "Mend the seeds, then run `dbt build`, or `dbt seed` and `dbt run`." in message
     assert with_status(result, "error") == {"int_metric_definitions"}
+    nodes = parsed_project("incremental").nodes
+    made = {f"model.optimizely_e3.{name}" for name in with_status(result, "success")}
+    assert {nodes[node_id].config.materialized for node_id in made & nodes.keys()} == {
+        "replaced_view"
+    }
     assert stored(project) == before
 
 
 def stored(project: Project) -> dict[str, Any]:
-    """What every table of the project holds, and its place in the order in which they were made."""
+    """How many rows every table of the project holds, and their hash."""
     with open_warehouse(project.warehouse, read_only=True) as connection:
         tables = connection.execute(
-            """
-            select table_name, table_oid - min(table_oid) over ()
-            from duckdb_tables()
-            where schema_name = 'main' and table_name not in ('metrics', 'metric_events')
-            """
+            "select table_name from duckdb_tables() where schema_name = 'main'"
+            " and table_name not in ('metrics', 'metric_events')"
         ).fetchall()
         return {
-            name: (
-                oid,
-                connection.execute(
-                    f"select count(*), sum(hash({name})) from main.{name}"
-                ).fetchall(),
-            )
-            for name, oid in tables
+            name: connection.execute(
+                f"select count(*), sum(hash({name})) from main.{name}"
+            ).fetchone()
+            for (name,) in tables
         }
 
 
