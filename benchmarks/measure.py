@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 LAUNCHER = Path(__file__).with_name("launch.py")
-MESSAGE_LENGTH = 2000
+MESSAGE_LENGTH = 10_000
 """Of what a job that failed has said, the end; dbt says it on standard output."""
 
 

@@ -6,12 +6,9 @@ import pytest
 
 from tests.loader import lean_duckdb
 from tests.loader.faults import report
-from tests.loader.faults.report import pytest_terminal_summary
 
 SLOW = {"models", "test_small.py", "test_browser.py"}
 """Folders and files that take longest: one of them begun last would keep one worker waiting."""
-
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_terminal_summary"]
 
 
 @pytest.hookimpl(trylast=True)
@@ -38,3 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.law_seed = random.SystemRandom().randrange(2**32)
     report.pytest_configure(config)
     lean_duckdb.apply()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """What repeats a run: whatever fails by chance must be found again."""
+    report.pytest_terminal_summary(terminalreporter, config)
+    terminalreporter.write_line(f"histories and declarations: --law-seed {config.option.law_seed}")
