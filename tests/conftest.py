@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from tests.loader import lean_duckdb
 from tests.loader.faults import report
 
 SLOW = {"models", "test_small.py", "test_browser.py"}
@@ -34,7 +33,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.law_seed is None:
         config.option.law_seed = random.SystemRandom().randrange(2**32)
     report.pytest_configure(config)
-    lean_duckdb.apply()
 
 
 def pytest_terminal_summary(

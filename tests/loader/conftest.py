@@ -1,5 +1,9 @@
 """Fixtures of the loader's tests."""
 
+import pytest
+
+from loader.landing import warehouse
+from tests.loader import lean_duckdb
 from tests.loader.command import export, loader
 from tests.loader.disk import new_disk
 from tests.loader.gcs_server import gcs_export, gcs_server
@@ -20,3 +24,9 @@ __all__ = [
     "token_api",
     "vendor_export",
 ]
+
+
+@pytest.fixture(autouse=True)
+def lean_warehouses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Openings share one DuckDB."""
+    monkeypatch.setattr(warehouse, "_connect", lean_duckdb.attach)

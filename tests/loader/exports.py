@@ -1,12 +1,14 @@
 """Small exports in a folder, pulling them, and what is in a warehouse afterwards."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any, TypeVar
 
+import duckdb
 import pytest
 
 import loader.pull
@@ -14,7 +16,7 @@ from loader import ledger, spec
 from loader.export.access import Access
 from loader.export.layout import Export, ExportFile, Unit, open_export
 from loader.landing.spool import open_spool
-from loader.landing.warehouse import open_warehouse
+from loader.landing.warehouse import CONFIG, open_warehouse
 from loader.ledger import LandedDay
 from loader.plan import Plan, Window, plan_pull
 from loader.pull import PullResult, run_pull
@@ -197,6 +199,16 @@ def staged(warehouse: Path) -> Contents:
             rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
             found[table.name] = Counter(map(_text, rows))
     return found
+
+
+@contextmanager
+def kept_open(warehouse: Path) -> Iterator[None]:
+    """All that reads the warehouse shares what is open: DuckDB opens a file longer than it reads.
+
+    Nothing in this process can write into it meanwhile.
+    """
+    with duckdb.connect(warehouse, read_only=True, config=CONFIG):
+        yield
 
 
 def everything(warehouse: Path) -> Contents:

@@ -1,4 +1,4 @@
-"""Warehouses that are opened in this process share one DuckDB: to start one takes 40 ms of CPU.
+"""Warehouses that the loader's tests open share one DuckDB: to start one takes 40 ms of CPU.
 
 The loader itself starts one each time (docs/decisions/0019): so do the processes that tests start,
 and so does this one for whatever cannot be attached.
@@ -18,11 +18,6 @@ OWN = "database of the tests"
 _FILES = "select database_name from duckdb_databases() where path is not null"
 
 _connect = warehouse._connect
-
-
-def apply() -> None:
-    """Has this process share one."""
-    warehouse._connect = _attach
 
 
 class Attached:
@@ -66,7 +61,8 @@ def overflow_folder(path: Path) -> Path:
     return path.with_name(path.name + ".tmp")
 
 
-def _attach(path: Path, read_only: bool, deadline: float) -> Any:
+def attach(path: Path, read_only: bool, deadline: float) -> Any:
+    """In place of the loader's way to connect."""
     connection = _shared().cursor()
     mode = " (read_only)" if read_only else ""
     try:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from tests.loader.exports import kept_open
 from tests.models.project import Project
 from tests.models.twin import Row, Twin
 
@@ -82,15 +83,16 @@ def assert_equals_full_refresh(
         declared: Metrics are those that were declared in both schemas, not those of the seeds.
     """
     project.build("--full-refresh", *arguments, target="rebuild", declared=declared)
-    for model in BUILT:
-        differences = project.query(
-            f"""
-            (select 'incremental', * from (from main.{model} except all from rebuild.{model}))
-            union all
-            (select 'rebuild', * from (from rebuild.{model} except all from main.{model}))
-            """
-        )
-        assert differences == [], f"{model} {where}"
+    with kept_open(project.warehouse):
+        for model in BUILT:
+            differences = project.query(
+                f"""
+                (select 'incremental', * from (from main.{model} except all from rebuild.{model}))
+                union all
+                (select 'rebuild', * from (from rebuild.{model} except all from main.{model}))
+                """
+            )
+            assert differences == [], f"{model} {where}"
 
 
 def assert_equals_twin(project: Project, twin: Twin, where: str, *, exact: bool = True) -> None:
@@ -103,11 +105,12 @@ def assert_equals_twin(project: Project, twin: Twin, where: str, *, exact: bool 
         exact: False where doubles are not sums of eighths: a sum then depends on the order of its
             rows, and is compared to nine digits.
     """
-    for model, name in TWINS.items():
-        is_exact = exact and model not in INEXACT
-        if twin.cuped_days and model == "experiment_results":
-            is_exact = False
-        assert_rows_equal(project, model, getattr(twin, name), where, exact=is_exact)
+    with kept_open(project.warehouse):
+        for model, name in TWINS.items():
+            is_exact = exact and model not in INEXACT
+            if twin.cuped_days and model == "experiment_results":
+                is_exact = False
+            assert_rows_equal(project, model, getattr(twin, name), where, exact=is_exact)
 
 
 def assert_rows_equal(

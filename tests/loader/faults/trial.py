@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import duckdb
-
 from loader.errors import ExitCode
 from loader.plan import known_days
 from tests.loader.command import Command, Done
 from tests.loader.days import check_ledger, days_of
-from tests.loader.exports import beside, expected, staged
+from tests.loader.exports import beside, expected, kept_open, staged
 from tests.loader.faults.faulty import FaultProxy
 from tests.loader.warm import WarmProcess, unprepared
 from tests.models.histories import State, parquet_bytes
@@ -139,7 +137,7 @@ class Trial:
         self.proxy.heal()
         assert staged(self.warehouse) == expected(self.state)
         check_ledger(self.warehouse, days_of(self.warehouse))
-        with duckdb.connect(self.warehouse, read_only=True):  # nothing here can write meanwhile
+        with kept_open(self.warehouse):
             done = self.pull()
         assert done.returncode == ExitCode.DONE, done
         assert done.stdout.startswith("landed 0 days, "), done
