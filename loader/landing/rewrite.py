@@ -13,6 +13,7 @@ from loader.landing.durable import sync
 from loader.landing.warehouse import (
     STORAGE_VERSION,
     is_disk_full,
+    overflow_folder,
     quoted_name,
     quoted_path,
     unfinished_path,
@@ -116,7 +117,7 @@ def remove_overflow(warehouse: Path) -> None:
     Only for who has the warehouse open to write, and has not asked it anything yet.
     """
     for file in {warehouse, warehouse.resolve()}:
-        shutil.rmtree(file.with_name(file.name + ".tmp"), ignore_errors=True)
+        shutil.rmtree(overflow_folder(file), ignore_errors=True)
 
 
 def _differences(connection: duckdb.DuckDBPyConnection, name: str, copy: str) -> str:

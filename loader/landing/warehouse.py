@@ -270,5 +270,10 @@ def unfinished_path(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
+def overflow_folder(path: Path) -> Path:
+    """Where a DuckDB of this file puts what memory does not hold."""
+    return path.with_name(path.name + ".tmp")
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error).splitlines()[0]

@@ -203,9 +203,9 @@ def staged(warehouse: Path) -> Contents:
 
 @contextmanager
 def kept_open(warehouse: Path) -> Iterator[None]:
-    """All that reads the warehouse shares what is open: DuckDB opens a file longer than it reads.
+    """Nothing in this process can write into the warehouse meanwhile.
 
-    Nothing in this process can write into it meanwhile.
+    What reads it shares what is open, where the loader connects and not `lean_duckdb`.
     """
     with duckdb.connect(warehouse, read_only=True, config=CONFIG):
         yield

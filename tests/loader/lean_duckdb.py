@@ -25,7 +25,7 @@ class Attached:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path):
         self._connection = connection
-        self._overflow = overflow_folder(path)
+        self._overflow = warehouse.overflow_folder(path)
         paths = [str(path), str(path.resolve())]
         [(name,)] = connection.execute(f"{_FILES} and path in (?, ?)", paths).fetchall()
         self._name = warehouse.quoted_name(name)
@@ -43,10 +43,10 @@ class Attached:
         self._connection.close()
         try:
             others = _shared().execute(f"detach {self._name}; {_FILES}").fetchall()
+            is_kept = not others and not self._overflow.exists()
         except duckdb.Error:
-            others = []
-            end()
-        if others or self._overflow.exists():
+            is_kept = False
+        if not is_kept:
             end()
 
 
@@ -54,11 +54,6 @@ def end() -> None:
     """Ends the shared one; the next opening starts another."""
     _shared().close()
     _shared.cache_clear()
-
-
-def overflow_folder(path: Path) -> Path:
-    """Where a DuckDB of this file alone puts what memory does not hold."""
-    return path.with_name(path.name + ".tmp")
 
 
 def attach(path: Path, read_only: bool, deadline: float) -> Any:
@@ -70,7 +65,7 @@ def attach(path: Path, read_only: bool, deadline: float) -> Any:
             warehouse._create(path.resolve())
         connection.execute(
             f"""
-            set temp_directory = {warehouse.quoted_path(overflow_folder(path))};
+            set temp_directory = {warehouse.quoted_path(warehouse.overflow_folder(path))};
             reset max_vacuum_tasks;
             attach {warehouse.quoted_path(path)}{mode};
             """
