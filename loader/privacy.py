@@ -55,7 +55,8 @@ class Privacy:
     def select_list(self, table: spec.Table) -> str:
         """SQL of the table's columns, treated, to be selected from the untreated ones.
 
-        A hash is the lower-case hex of HMAC-SHA256; NULL stays NULL. `parameters` go with it.
+        A hash is the lower-case hex of HMAC-SHA256. NULL and '', which both mean that there is
+        none, stay as they are. `parameters` go with it.
         """
         return ", ".join(self._expression(column) for column in table.columns)
 
@@ -81,7 +82,7 @@ class Privacy:
         name = f'"{column.name}"'
         if self._is_hashed(column):
             inner = f"unhex(sha256($inner_pad || encode({name})))"
-            return f"sha256($outer_pad || {inner}) as {name}"
+            return f"if({name} = '', '', sha256($outer_pad || {inner})) as {name}"
         if self.treatments.get(column.name) == DROP:
             return f"cast(null as {column.sql_type}) as {name}"
         return name

@@ -12,7 +12,13 @@ import duckdb
 from loader import ledger, spec
 from loader.errors import ExitCode, LoaderError, shown
 from loader.lake.store import LakeStore
-from loader.landing.warehouse import create_tables, open_warehouse, quoted_path, tables_of_today
+from loader.landing.warehouse import (
+    create_tables,
+    open_warehouse,
+    path_pattern,
+    quoted_path,
+    tables_of_today,
+)
 
 COMMITS = "commits/"
 LEDGER = "ledger/"
@@ -216,7 +222,7 @@ def _qualified(table: str) -> str:
 
 def parquet(paths: Iterable[Path]) -> str:
     """SQL that reads Parquet files."""
-    files = ", ".join(map(quoted_path, paths))
+    files = ", ".join(quoted_path(path_pattern(path)) for path in paths)
     return f"read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
 
 

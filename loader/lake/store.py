@@ -84,6 +84,13 @@ class FolderLake:
                 f"the lake cannot be at {shown(str(folder))}, which is a file: give a folder",
                 ExitCode.USAGE,
             )
+        # Both engines would take them for a pattern, and read the files of other folders too.
+        if special := sorted(set(str(folder)) & set("*?[]{}")):
+            raise LoaderError(
+                f"the lake cannot be at {shown(str(folder))}, for engines take {special[0]} for a "
+                "pattern: give a folder whose path has none of * ? [ ] { }",
+                ExitCode.USAGE,
+            )
         self.folder = folder
 
     @property
@@ -95,7 +102,7 @@ class FolderLake:
         """See LakeStore.files."""
         found = []
         for path in sorted((self.folder / folder).rglob("*")):
-            if path.is_file():
+            if path.is_file() and not path.name.startswith("."):  # as engines and sources skip it
                 modified_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 name = path.relative_to(self.folder).as_posix()
                 found.append(StoredFile(name, modified_at))

@@ -14,7 +14,13 @@ from loader.landing import forgotten
 from loader.landing.footers import BadFile, Footer, read_footer
 from loader.landing.spool import day_folder_name, file_id
 from loader.landing.storage import IN_DATABASE, Storage
-from loader.landing.warehouse import CONFIG, create_tables, is_disk_full, open_warehouse
+from loader.landing.warehouse import (
+    CONFIG,
+    create_tables,
+    is_disk_full,
+    open_warehouse,
+    path_pattern,
+)
 from loader.timespan import now_utc
 
 
@@ -195,16 +201,16 @@ def _insert_rows(
 ) -> dict[int, int]:
     """Lands all rows but those of forgotten visitors, whose count it returns by file id.
 
-    Files that hold the columns in the same types are read by one statement, whichever of the days
-    they are of: a file's folder in the spool tells which.
+    Files of one schema are read by one statement, whichever of the days they are of: a file's
+    folder in the spool tells which.
     """
-    alike: dict[tuple[str, ...], list[tuple[FetchedDay, ExportFile]]] = {}
+    alike: dict[tuple[str, tuple[str, ...]], list[tuple[FetchedDay, ExportFile]]] = {}
     for fetched in days:
         for file, footer in fetched.footers.items():
-            alike.setdefault(footer.expressions, []).append((fetched, file))
+            alike.setdefault((footer.schema, footer.expressions), []).append((fetched, file))
     columns = [column.name for column in table.columns] + list(spec.LINEAGE_COLUMNS)
     all_erased: dict[int, int] = {}
-    for expressions, files in alike.items():
+    for (_, expressions), files in alike.items():
         rows = f"""(
             select {settled.select_list(table)},
                 cast(parse_filename(filename, true) as bigint) as _file_id,
@@ -218,7 +224,7 @@ def _insert_rows(
             )
         )"""
         parameters: dict[str, object] = {
-            "paths": [str(fetched.paths[file]) for fetched, file in files],
+            "paths": [path_pattern(fetched.paths[file]) for fetched, file in files],
             **settled.parameters(table),
         }
         erased = forgotten.find(connection, rows, parameters)
@@ -297,7 +303,7 @@ def _why_unreadable(path: Path, expressions: list[str]) -> duckdb.Error | None:
                     from read_parquet($1, hive_partitioning = false)
                 )
                 """,
-                [str(path)],
+                [path_pattern(path)],
             ).fetchall()
     except duckdb.Error as reason:
         return reason

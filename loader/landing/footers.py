@@ -21,12 +21,14 @@ class BadFile(Exception):
 class Footer:
     """What a file's footer says: rows, and how to read each landed column.
 
-    `expressions` is one SQL expression for each column of the specification, in its order. Files
-    with equal expressions can be read by one statement.
+    `expressions` is one SQL expression for each column of the specification, in its order.
     """
 
     row_count: int
     expressions: tuple[str, ...]
+    schema: str
+    """All columns with their Parquet types. Of several files DuckDB takes the types of the first
+    and casts the others' values to them: only files of one schema may be read by one statement."""
     unknown_columns: tuple[str, ...]
 
 
@@ -42,8 +44,9 @@ def read_footer(path: Path, table: spec.Table) -> Footer:
             file = pq.ParquetFile(source)
             row_count = file.metadata.num_rows
             schema = file.schema_arrow
+            parquet_schema = str(file.schema).partition("\n")[2]  # the first line is of Python
             check_pages(source)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise BadFile(f"not a readable Parquet file ({_first_line(error)})") from error
         except BadPage as error:
             raise BadFile(str(error)) from error
@@ -60,6 +63,7 @@ def read_footer(path: Path, table: spec.Table) -> Footer:
     return Footer(
         row_count=row_count,
         expressions=tuple(_expression(column, types.get(column.name)) for column in table.columns),
+        schema=parquet_schema,
         unknown_columns=tuple(name for name in types if name not in known),
     )
 

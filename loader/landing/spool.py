@@ -43,7 +43,7 @@ def open_spool(warehouse: Path, name: str | None = None) -> Iterator[Path]:
 
 def spool_folder(warehouse: Path) -> Path:
     """Where the spool of a warehouse is; there only while a command runs, or after a kill."""
-    return warehouse.with_name(warehouse.name + ".spool")
+    return _beside(warehouse, ".spool")
 
 
 def file_id(file: ExportFile) -> int:
@@ -65,9 +65,9 @@ def empty_spool(spool: Path, unit: Unit) -> None:
 
 
 def _open_lock(warehouse: Path, name: str | None) -> TextIO:
-    path = warehouse.with_name(warehouse.name + ".lock")
+    path = _beside(warehouse, ".lock")
     try:
-        warehouse.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a")
     except OSError as error:
         place, remedy = f"beside the warehouse {shown(str(warehouse))}", "with --warehouse"
@@ -77,6 +77,12 @@ def _open_lock(warehouse: Path, name: str | None) -> TextIO:
         raise LoaderError(
             f"cannot write {place} ({error.strerror}): give another place {remedy}", ExitCode.USAGE
         ) from error
+
+
+def _beside(warehouse: Path, ending: str) -> Path:
+    """A place beside a warehouse: one, however many links lead to it."""
+    file = warehouse.resolve()
+    return file.with_name(file.name + ending)
 
 
 def day_folder_name(unit: Unit) -> str:

@@ -20,6 +20,8 @@ LOCK_WAIT_SECONDS = 600.0
 STORAGE_VERSION = "v1.4.0"
 """Readers on DuckDB 1.x must be able to open the file."""
 
+_SCHEMAS = {spec.RAW_SCHEMA, ledger.SCHEMA}
+
 log = logging.getLogger(__name__)
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -88,9 +90,17 @@ def resolve_warehouse(path: Path) -> Path:
             f"the warehouse cannot be {shown(str(path))}: give the path of a DuckDB file",
             ExitCode.USAGE,
         )
+    if path.stem.lower() in _SCHEMAS:  # the file's name is the database's in each query
+        raise LoaderError(
+            f"the warehouse cannot be {shown(str(path))}, for it holds a schema of that name: "
+            "give another name with --warehouse",
+            ExitCode.USAGE,
+        )
     try:
         resolved = path.expanduser().absolute()
         str(resolved).encode()
+        if "?" in str(resolved.parent):  # what follows it DuckDB takes for settings
+            raise ValueError("its folder has a question mark")
         with suppress(FileNotFoundError, NotADirectoryError):
             kind = resolved.stat().st_mode  # exists() hides every error from Python 3.14 on
             if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a pipe DuckDB would wait
@@ -254,10 +264,15 @@ def _create(path: Path) -> None:
     unfinished.rename(path)
 
 
-def quoted_path(path: Path) -> str:
+def quoted_path(path: Path | str) -> str:
     """A path as a text in SQL."""
     text = str(path).replace("'", "''")
     return f"'{text}'"
+
+
+def path_pattern(path: Path | str) -> str:
+    """A pattern that only this path matches: DuckDB's readers take each path for a pattern."""
+    return re.sub(r"[*?[]", r"[\g<0>]", str(path))
 
 
 def quoted_name(name: str) -> str:

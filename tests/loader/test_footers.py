@@ -4,6 +4,7 @@ import io
 import random
 from collections.abc import Callable
 from datetime import datetime
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,62 @@ TIMESTAMPS: dict[str, tuple[pa.Array, dict[str, Any]]] = {
 
 TEXT = pa.string()
 TEXT_MAP = pa.map_(TEXT, TEXT)
+
+
+def elements(kind: str, **types: pa.DataType) -> pa.DataType:
+    """A list of a column's structs, every field a text but for `types`."""
+    return pa.list_(
+        pa.struct([(name, types.get(name, TEXT)) for name in spec.ELEMENT_FIELDS[kind]])
+    )
+
+
+ATTRIBUTE = {"id": "300", "name": "n", "type": "t", "value": "v"}
+EXPERIMENT = {"campaign_id": "C", "experiment_id": "E", "variation_id": "V", "is_holdback": True}
+UNLIKE = {
+    "value": [
+        (pa.array([7, None], pa.int32()), [7.0, None]),
+        (pa.array([10.49, 1e300]), [10.49, 1e300]),
+        (pa.array([0.5, 3.0], pa.float32()), [0.5, 3.0]),
+    ],
+    "revenue": [
+        (pa.array([1, None], pa.int32()), [1, None]),
+        (pa.array([2**40, -(2**40)]), [2**40, -(2**40)]),
+    ],
+    "timestamp": [
+        (pa.array([time, None], pa.timestamp(unit)), [time, None])
+        for unit, time in {
+            "ns": datetime(2024, 2, 27),
+            "us": datetime(2500, 1, 1),  # which nanoseconds do not reach
+            "ms": datetime(2500, 1, 2),
+        }.items()
+    ],
+    "tags": [
+        (pa.array([[("k", None)], None], pa.map_(TEXT, pa.null())), [{"k": None}, None]),
+        (pa.array([[("k", "v")], []], TEXT_MAP), [{"k": "v"}, {}]),
+    ],
+    "attributes": [
+        (pa.array([[], None], pa.list_(pa.null())), [[], None]),
+        (
+            pa.array([[ATTRIBUTE | {"id": None}], []], elements(spec.ATTRIBUTES, id=pa.null())),
+            [[ATTRIBUTE | {"id": None}], []],
+        ),
+        (pa.array([[ATTRIBUTE], None], elements(spec.ATTRIBUTES)), [[ATTRIBUTE], None]),
+    ],
+    "experiments": [
+        (
+            pa.array(
+                [[EXPERIMENT | {"is_holdback": None}], []],
+                elements(spec.EXPERIMENTS, is_holdback=pa.null()),
+            ),
+            [[EXPERIMENT | {"is_holdback": None}], []],
+        ),
+        (
+            pa.array([[EXPERIMENT], None], elements(spec.EXPERIMENTS, is_holdback=pa.bool_())),
+            [[EXPERIMENT], None],
+        ),
+    ],
+}
+"""By column, arrays of types that can all be landed, and what each lands as."""
 
 
 class Landing:
@@ -170,6 +227,15 @@ class TestAccepted:
         assert landed.row_count == 6
         assert landing.values("tags") == [None, None, {"k": "v"}, None, None, None]
         assert landing.values("_file_row") == [0, 1, 0, 1, 0, 1]
+
+    @pytest.mark.parametrize("column", UNLIKE)
+    def test_a_file_lands_the_same_whichever_are_beside_it(
+        self, landing: Landing, column: str
+    ) -> None:
+        for cases in permutations(UNLIKE[column], 2):
+            files = [parquet(columns(**{column: array})) for array, _ in cases]
+            assert landing.land(*files).exit_code == ExitCode.DONE
+            assert landing.values(column) == [value for _, landed in cases for value in landed]
 
     @pytest.mark.parametrize("row_groups", [0, 1])
     def test_no_rows(self, landing: Landing, row_groups: int) -> None:
@@ -322,6 +388,13 @@ class TestRefused:
         buffers = pa.array([b"\xff", b"\xfe"]).buffers()
         text = pa.StringArray.from_buffers(2, buffers[1], buffers[2])
         assert landing.land(parquet(columns(visitor_id=text))).exit_code == ExitCode.BAD_INPUT
+
+    def test_a_column_whose_name_is_not_utf8(self, landing: Landing) -> None:
+        spoilt = parquet(columns(), store_schema=False).replace(b"visitor_id", b"\xff\xfesitor_id")
+        result = landing.land(spoilt)
+        assert result.exit_code == ExitCode.BAD_INPUT
+        [(_, bad)] = result.quarantined
+        assert "not a readable Parquet file" in str(bad)
 
     @pytest.mark.parametrize("compression", ["snappy", "zstd", "none"])
     def test_flipped_bits_never_end_in_a_traceback(

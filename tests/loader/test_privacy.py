@@ -66,8 +66,9 @@ def treated(state: State, **treatments: Callable[[Any], Any]) -> State:
 
 
 def hashed(value: str | None, key: bytes = KEY.encode()) -> str | None:
-    if value is None:
-        return None
+    """As it is landed; none, or an empty one, is nobody's."""
+    if not value:
+        return value
     return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
 
