@@ -11,9 +11,13 @@ from loader import ledger
 from loader.export.layout import Export, ExportFile, ListedDay, Unit
 from loader.export.selection import EVERYTHING, Selection, name_of
 from loader.landing.warehouse import open_warehouse
+from loader.timespan import today_utc
 
 OVERLAP = timedelta(days=3)
 """Without --since a pull starts this long before the newest landed day: days get rewritten."""
+
+KEPT = timedelta(days=350)
+"""Of an older day the vendor deletes files at any time: it keeps each for a year."""
 
 LISTINGS_AT_ONCE = 8
 
@@ -46,6 +50,8 @@ class Plan:
     to_land: list[PlannedDay] = field(default_factory=list)
     to_adopt: list[tuple[ledger.LandedDay, ListedDay]] = field(default_factory=list)
     unchanged: list[ListedDay] = field(default_factory=list)
+    expired: list[ListedDay] = field(default_factory=list)
+    """Those of the unchanged of which the vendor has deleted files, for they were a year old."""
     not_ready: list[ListedDay] = field(default_factory=list)
     absent: list[Unit] = field(default_factory=list)
     """The last day of the window, of each type that has no folder for it yet."""
@@ -128,6 +134,9 @@ def plan_pull(
                 moved.append((known, day))
             elif known.fingerprint == day.fingerprint:
                 plan.unchanged.append(day)
+            elif _has_expired(export, warehouse, day):
+                plan.unchanged.append(day)
+                plan.expired.append(day)
             else:
                 plan.to_land.append(PlannedDay(day, "changed"))
     if moved:
@@ -163,6 +172,15 @@ def _selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) 
     if known is not None and names:
         names = names | known.names if known.names else frozenset()
     return Selection.of(export_type, names)
+
+
+def _has_expired(export: Export, warehouse: Path, day: ListedDay) -> bool:
+    """Whether files that were landed of a day have reached their end, and no other ones came."""
+    if not export.deletes_old_files or today_utc() - day.export_date < KEPT:
+        return False
+    with open_warehouse(warehouse, read_only=True) as connection:
+        landed = ledger.landed_files(connection, day.unit)
+    return landed > set(export.day(*day.unit, day.selection).files)
 
 
 def _plan_moved(
@@ -204,6 +222,6 @@ def _default_since(export_type: str, window: Window, landed: Set[Unit]) -> Windo
     dates = [landed_date for landed_type, landed_date in landed if landed_type == export_type]
     if window.since is not None or not dates:
         return window
-    newest = max(dates)
+    newest = min(max(dates), today_utc())  # a day of the future must not hide those before it
     # A folder may be of the calendar's first days.
     return Window(newest - min(OVERLAP, newest - date.min), window.until)

@@ -290,6 +290,10 @@ def _check_source(
         for (export_type, export_date), day in sorted(known.landed.items())
         if not day.is_complete and export_type in export_types and export_date in window
     ]
+    found.notes += [
+        f"{day.export_type} of {day.export_date} is landed whole, the source has lost files of it"
+        for day in plan.expired
+    ]
     same = [*plan.unchanged, *(day for _, day in plan.to_adopt)]
     there = {day.unit for day in (*same, *plan.not_ready)}
     there |= {planned.day.unit for planned in plan.to_land}

@@ -56,6 +56,8 @@ def _together(results: list[PullResult]) -> PullResult:
             to_land=[planned for result in results for planned in result.plan.to_land],
             to_adopt=first.plan.to_adopt,
             unchanged=first.plan.unchanged,
+            expired=first.plan.expired,
+            unknown_names=first.plan.unknown_names,
             not_ready=last.plan.not_ready,
             absent=last.plan.absent,
         ),

@@ -169,6 +169,11 @@ def _print_problems(result: PullResult) -> None:
             f"note: no day that was looked at has {shown(folder)}, and none was ever landed: "
             "`loader paths` shows what there is"
         )
+    for day in result.plan.expired:
+        errors.print(
+            f"note: {day.export_type} of {day.export_date} has lost files at the source, which "
+            "keeps them for a year: what is landed stays"
+        )
     for export_type, export_date in result.awaited:
         errors.print(
             f"not ready: {export_type} of {export_date} is not at the source yet: "

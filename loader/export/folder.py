@@ -97,7 +97,7 @@ class FolderStore:
                 if entry.is_symlink() and not is_hidden(entry.name):
                     raise LoaderError(
                         f"{shown(entry.path)} is a link to nothing: restore its file or remove it",
-                        ExitCode.BAD_INPUT,
+                        ExitCode.USAGE,
                     ) from None
                 continue  # gone since the folder was read
             if stat.S_ISREG(found.st_mode):
@@ -147,7 +147,7 @@ def _text(name: str) -> str:
         name.encode()
     except UnicodeEncodeError:
         raise LoaderError(
-            f"the name {shown(name)} is not UTF-8: rename it", ExitCode.BAD_INPUT
+            f"the name {shown(name)} is not UTF-8: rename it", ExitCode.USAGE
         ) from None
     return name
 

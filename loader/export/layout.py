@@ -132,6 +132,8 @@ class Export:
         self._store = store
         self._downloads = CheckedDownloads(store)
         self.identity = store.identity
+        self.deletes_old_files = not store.identity.startswith("file:")
+        """Whether files go when they are a year old: of a bucket they may, of a folder not."""
         self.known_types = tuple(name for name in TABLES if name in type_names)
         self.missing_types = tuple(name for name in TABLES if name not in type_names)
         self.unknown_types = tuple(sorted(name for name in type_names if name not in TABLES))

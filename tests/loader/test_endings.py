@@ -395,6 +395,9 @@ class TestWarehousePaths:
             "n" * 300,
             "x\udcff.duckdb",
             "~nosuch/x.duckdb",
+            "which?/x.duckdb",
+            "Optimizely_raw.duckdb",
+            "optimizely_ledger.duckdb",
         ],
     )
     def test_that_no_file_can_have(

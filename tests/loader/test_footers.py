@@ -69,7 +69,7 @@ def elements(kind: str, **types: pa.DataType) -> pa.DataType:
 
 ATTRIBUTE = {"id": "300", "name": "n", "type": "t", "value": "v"}
 EXPERIMENT = {"campaign_id": "C", "experiment_id": "E", "variation_id": "V", "is_holdback": True}
-UNLIKE = {
+UNLIKE: dict[str, list[tuple[pa.Array, list[Any]]]] = {
     "value": [
         (pa.array([7, None], pa.int32()), [7.0, None]),
         (pa.array([10.49, 1e300]), [10.49, 1e300]),
@@ -232,7 +232,8 @@ class TestAccepted:
     def test_a_file_lands_the_same_whichever_are_beside_it(
         self, landing: Landing, column: str
     ) -> None:
-        for cases in permutations(UNLIKE[column], 2):
+        for first, second in permutations(UNLIKE[column], 2):
+            cases = (first, second)
             files = [parquet(columns(**{column: array})) for array, _ in cases]
             assert landing.land(*files).exit_code == ExitCode.DONE
             assert landing.values(column) == [value for _, landed in cases for value in landed]

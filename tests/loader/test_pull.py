@@ -12,8 +12,9 @@ from loader.demo import write_export
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import Unit, open_export
 from loader.landing import warehouse as warehouse_module
-from loader.landing.spool import open_spool
+from loader.landing.spool import open_spool, spool_folder
 from loader.plan import Window, plan_pull
+from loader.timespan import today_utc
 from tests.loader.exports import (
     BOTH_TYPES,
     EVERYTHING,
@@ -340,6 +341,13 @@ class TestWindow:
             *(("events", day(n)) for n in range(4, 9)),
         }
 
+    def test_by_default_a_day_of_the_future_hides_none(self, folder: Path, warehouse: Path) -> None:
+        ahead, today = date(2999, 1, 1), today_utc()
+        write_and_pull(folder, warehouse, conversions_of(ahead))
+        root = write_state(folder, conversions_of(today) | conversions_of(ahead))
+        [looked_at] = plan(root, warehouse, window=Window()).to_land
+        assert looked_at.day.export_date == today
+
     def test_by_default_until_still_holds(self, folder: Path, warehouse: Path) -> None:
         root = write_state(folder, few_days(6))
         pull(root, warehouse, types=("events",), window=Window(until=day(3)))
@@ -521,6 +529,16 @@ class TestOneAtATime:
         assert refused.value.exit_code == ExitCode.DATABASE_IN_USE
         assert "another command works on" in str(refused.value)
         assert not warehouse.exists()
+
+    def test_a_link_leads_to_the_same_lock_and_spool(
+        self, folder: Path, warehouse: Path, tmp_path: Path
+    ) -> None:
+        write_and_pull(folder, warehouse, few_days(1))
+        link = tmp_path / "link.duckdb"
+        link.symlink_to(warehouse)
+        assert spool_folder(link) == spool_folder(warehouse)
+        with open_spool(warehouse), pytest.raises(LoaderError, match="another command works on"):
+            pull(folder, link)
 
     def test_the_spool_of_a_killed_pull_is_removed(self, folder: Path, warehouse: Path) -> None:
         left = warehouse.with_name("w.duckdb.spool") / f"events-{day(0)}"

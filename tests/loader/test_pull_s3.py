@@ -3,12 +3,14 @@
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from loader.errors import ExitCode
 from loader.pull import PullResult
+from loader.timespan import today_utc
 from tests.loader.exports import (
     beside,
     conversion,
@@ -106,6 +108,28 @@ def test_only_a_rewritten_day_is_asked_for(
     assert landed_units(pull_s3(s3_export, warehouse)) == [("events", day(1))]
     assert s3_export.requests["GET"] == 2
     assert staged(warehouse) == expected(state)
+
+
+@pytest.mark.parametrize(("age", "stays"), [(400, True), (300, False)])
+def test_files_that_the_vendor_deletes_after_a_year_stay_landed(
+    s3_export: S3Export, tmp_path: Path, warehouse: Path, age: int, stays: bool
+) -> None:
+    at = today_utc() - timedelta(days=age)
+    first = conversions_of(at, conversion("first", at))
+    second = conversions_of(at, conversion("second", at), part="part-1")
+    [unit] = first
+    upload(s3_export, tmp_path / "export", {unit: first[unit] + second[unit]})
+    pull_s3(s3_export, warehouse)
+    whole = staged(warehouse)
+
+    s3_export.delete(first[unit][0][0])
+    result = pull_s3(s3_export, warehouse)
+
+    assert [day.unit for day in result.plan.expired] == ([unit] if stays else [])
+    assert staged(warehouse) == (whole if stays else expected(second))
+    if stays:  # and where another came, the day was written again
+        upload(s3_export, tmp_path / "again", conversions_of(at, conversion("third", at), part="3"))
+        assert landed_units(pull_s3(s3_export, warehouse)) == [unit]
 
 
 def test_the_command_needs_no_final_slash(

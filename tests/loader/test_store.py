@@ -444,7 +444,7 @@ class TestFolder:
         (folder / FOLDER / "part-1").symlink_to(folder / FOLDER / goal)
         with pytest.raises(LoaderError) as raised:
             open_export(str(folder)).day("events", DAY)
-        check_error(raised.value, ExitCode.BAD_INPUT, "part-1 is a link to nothing", "restore")
+        check_error(raised.value, ExitCode.USAGE, "part-1 is a link to nothing", "restore")
 
     def test_hidden_folders_and_hidden_links_do_no_harm(self, folder: Path) -> None:
         (folder / FOLDER / ".snapshot").mkdir()
@@ -466,7 +466,7 @@ class TestFolder:
         (folder / FOLDER / "caf\udce9").write_bytes(b"")
         with pytest.raises(LoaderError) as raised:
             open_export(str(folder)).day("events", DAY)
-        check_error(raised.value, ExitCode.BAD_INPUT, r"caf\udce9", "rename it")
+        check_error(raised.value, ExitCode.USAGE, r"caf\udce9", "rename it")
 
     def test_pipes_are_no_files(self, folder: Path) -> None:
         os.mkfifo(folder / FOLDER / "pipe")

@@ -1,11 +1,14 @@
 """The DuckDB file and the transaction that lands a day: whatever fails in it, the old day stays."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from loader import ledger
@@ -13,9 +16,18 @@ from loader.errors import ExitCode, LoaderError
 from loader.export.layout import open_export
 from loader.landing.day import BadDay, FetchedDay, land_days
 from loader.landing.fetch import Fetcher
-from loader.landing.spool import open_spool
-from loader.landing.warehouse import create_tables, open_warehouse
-from tests.loader.exports import day, decision, decisions_of, everything, few_days, pull
+from loader.landing.spool import open_spool, spool_folder, spool_path
+from loader.landing.warehouse import create_tables, open_warehouse, path_pattern
+from tests.loader.exports import (
+    day,
+    decision,
+    decisions_of,
+    everything,
+    expected,
+    few_days,
+    pull,
+    staged,
+)
 from tests.models.histories import write_state
 
 
@@ -57,6 +69,32 @@ def test_readers_of_older_versions_can_open_it(warehouse: Path) -> None:
 def test_a_name_may_hold_a_quote(tmp_path: Path) -> None:
     with open_warehouse(tmp_path / "it's.duckdb") as connection:
         assert connection.execute("select current_database()").fetchall() == [("it's",)]
+
+
+@pytest.mark.parametrize("name", ["w[1]", "w*", "w?"])
+def test_a_path_is_read_as_it_is_written(tmp_path: Path, name: str) -> None:
+    for number, folder in enumerate([name, "w1"]):
+        (tmp_path / folder).mkdir()
+        pq.write_table(pa.table({"n": [number]}), tmp_path / folder / "x.parquet")
+    query = "select n from read_parquet($1)"
+    assert duckdb.execute(query, [path_pattern(tmp_path / name / "x.parquet")]).fetchall() == [(0,)]
+
+
+def test_landing_where_a_path_looks_like_a_pattern(tmp_path: Path) -> None:
+    """Beside it a killed pull has left a file of the same key, of another export."""
+    other = write_state(tmp_path / "other", decisions_of(day(0), decision("other", day(0))))
+    asked = write_state(tmp_path / "asked", decisions_of(day(0), decision("asked", day(0))))
+    [unit] = decisions_of(day(0))
+    file = open_export(str(other)).day(*unit).files[0]
+    for name in ("w1", "w2"):
+        spool = spool_folder(tmp_path / name / "x.duckdb")
+        spool.mkdir(parents=True)
+        shutil.copy(other / file.key, spool_path(spool, unit, file))
+    for name in ("w[1-2]", "w*"):
+        pull(asked, tmp_path / name / "x.duckdb")
+        assert staged(tmp_path / name / "x.duckdb") == expected(
+            decisions_of(day(0), decision("asked", day(0)))
+        )
 
 
 def test_views_of_a_lake_are_no_tables(tmp_path: Path) -> None:
