@@ -88,7 +88,7 @@ final as (
         segment_value,
         variation_id,
         visitors,
-        (mean - baseline_mean) / nullif(baseline_mean, 0) as lift,
+        case when baseline_mean > 0 then (mean - baseline_mean) / baseline_mean end as lift,
         overall_lift,
         mean,
         baseline_mean,

@@ -20,6 +20,15 @@ metric_events as (
     select * from {{ ref('stg_registry__metric_events') }}
 ),
 
+-- An event may come with several types; each is what rows of a metric can match.
+event_types as (
+    select distinct
+        entity_id,
+        event_name,
+        event_type
+    from conversions
+),
+
 quantities as (
     select
         entity_id,
@@ -62,20 +71,20 @@ tag_names as (
 
 declared_metrics as (
     select
-        events.entity_id,
-        events.event_name,
+        event_types.entity_id,
+        event_types.event_name,
         {{ optimizely_e3.joined_text(
             'array_sort(array_agg(distinct metric_events.metric_name))', "', '"
         ) }} as declared_metrics
-    from events
+    from event_types
     inner join metric_events
         on
             metric_events.match_value = case metric_events.match_field
-                when 'event_name' then events.event_name
-                when 'entity_id' then events.entity_id
-                else events.event_type
+                when 'event_name' then event_types.event_name
+                when 'entity_id' then event_types.entity_id
+                else event_types.event_type
             end
-    group by events.entity_id, events.event_name
+    group by event_types.entity_id, event_types.event_name
 ),
 
 final as (

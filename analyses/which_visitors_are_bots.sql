@@ -1,8 +1,8 @@
 -- Which visitors are bots, or look like bots?
 --
--- One row per visitor of whom an event is flagged as a bot's (`is_flagged`; `bot_reason` says by
--- what first), or who has a session of more events than people have (`is_suspicious`); the largest
--- session first.
+-- One row per visitor of whom an event that has a time is flagged as a bot's (`is_flagged`;
+-- `bot_reason` says by what first), or who has a session of more events than people have
+-- (`is_suspicious`); the largest session first.
 -- `counted_experiments`: experiments in whose results the visitor counts all the same, as those do
 -- whose exposure is not flagged.
 --
@@ -73,7 +73,11 @@ traits as (
     select
         events.visitor_id,
         cast(count_if(events.bot_reason is not null) as bigint) as flagged_events,
-        min(events.bot_reason) as bot_reason,
+        case
+            when bool_or(events.bot_reason = 'attribute') then 'attribute'
+            when bool_or(events.bot_reason = 'user_agent') then 'user_agent'
+            when bool_or(events.bot_reason = 'rate') then 'rate'
+        end as bot_reason,
         max(events.user_agent) as user_agent
     from events
     inner join suspects on events.visitor_id = suspects.visitor_id

@@ -133,7 +133,7 @@ select
     nullif(event_name, '') as event_name,
     coalesce(nullif(event_name, ''), nullif(entity_id, '')) as event_key,
     revenue as revenue_cents,
-    case when abs(value) < 1e300 then value end as value,
+    case when abs(value) < 1e150 then value end as value,
     quantity,
     experiments,
     is_bot(attributes, user_agent) as is_bot,

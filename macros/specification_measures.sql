@@ -46,7 +46,7 @@
             exported.visitor_id,
             exported.entity_id,
             exported.revenue,
-            case when abs(exported.value) < 1e300 then exported.value end as value,
+            case when abs(exported.value) < 1e150 then exported.value end as value,
             {{ optimizely_e3.each_element('exported.experiments') }} as element
         from {{ source('optimizely_raw', 'conversions') }} as exported
         where

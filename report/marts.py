@@ -213,15 +213,42 @@ class Marts:
             cursor = self.connection.execute(sql, parameters)
         except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
             raise not_built(self.warehouse) from error
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        columns = cursor.description or ()
+        ends = [_ENDS.get(str(kind)) for _, kind, *_ in columns]
+        return [
+            {
+                name: _in_calendar(value, end)
+                for (name, *_), value, end in zip(columns, row, ends, strict=True)
+            }
+            for row in cursor.fetchall()
+        ]
 
 
-def not_built(warehouse: Path) -> LoaderError:
-    """The error for a warehouse without our marts."""
+_ENDS: dict[str, tuple[date, date]] = {
+    "DATE": (date.min, date.max),
+    "TIMESTAMP": (datetime.min, datetime.max),
+}
+
+
+def _in_calendar(value: Any, ends: tuple[date, date] | None) -> Any:
+    """The value; a time that Python's calendar does not reach, which comes as text, its end."""
+    if ends is None or not isinstance(value, str):
+        return value
+    first, last = ends
+    return first if value.endswith("(BC)") else last
+
+
+def not_built(warehouse: Path, schema: str | None = None, others: Sequence[str] = ()) -> LoaderError:
+    """The error for a warehouse without our marts in a schema; `others` are the schemas with them."""
+    place = shown(str(warehouse))
+    if others:
+        return LoaderError(
+            f"{place} holds no results in the schema {shown(schema or '')}: "
+            f"give --schema {shown(' or '.join(others))}",
+            ExitCode.USAGE,
+        )
     return LoaderError(
-        f"{shown(str(warehouse))} holds no results: run `loader pull`, then `dbt build`",
-        ExitCode.USAGE,
+        f"{place} holds no results: run `loader pull`, then `dbt build`", ExitCode.USAGE
     )
 
 
@@ -243,8 +270,21 @@ def open_marts(warehouse: Path, schema: str, *, waits: bool = True) -> Iterator[
         try:
             connection.execute("set schema = ?", [quoted_name(schema)])
         except (duckdb.CatalogException, duckdb.ParserException) as error:
-            raise not_built(warehouse) from error
+            raise not_built(warehouse, schema, _schemas(connection)) from error
+        schemas = _schemas(connection)
+        if schemas and schema.lower() not in map(str.lower, schemas):
+            raise not_built(warehouse, schema, schemas)
         yield Marts(connection, warehouse, datetime.now(UTC))
+
+
+def _schemas(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Schemas of this warehouse that hold results."""
+    rows = connection.execute(
+        "select distinct schema_name from duckdb_columns() "
+        "where table_name = 'experiment_results' and database_name = current_database() "
+        "order by all"
+    ).fetchall()
+    return [name for (name,) in rows]
 
 
 def read_export_states(marts: Marts) -> list[ExportState]:
@@ -401,6 +441,8 @@ def read_days(marts: Marts, experiment_id: str, metrics: Sequence[str]) -> list[
         from experiment_results_daily
         where experiment_id = $1 and list_contains($2::varchar[], metric_name)
             and lift is not null and variation_id <> baseline_variation_id
+            -- A clock that is off by thousands of years is no day of a chart.
+            and day between date '0001-01-01' and date '9999-12-31'
         order by metric_name, length(variation_id), variation_id, counted_by, day
         """,
         [experiment_id, list(metrics)],

@@ -1,4 +1,5 @@
-{%- set least_visitors = [var('minimum_visitors'), 2] | max %}
+{#- A wrong var must not stop the parser: a run says what is wrong with all of them. #}
+{%- set least_visitors = [var('minimum_visitors') | int, 2] | max %}
 {%- set least_conversions = var('minimum_conversions') %}
 
 with

@@ -15,11 +15,14 @@ funnel_steps as (
     select * from {{ ref('fct_funnel_steps') }}
 ),
 
+{%- if var('observation_models') %}
+
 outside_values as (
     select *
     from {{ ref('int_metric_values') }}
     where metric_origin = 'outside'
 ),
+{%- endif %}
 
 definitions as (
     select * from {{ ref('int_metric_definitions') }}
@@ -46,6 +49,8 @@ wanted as (
         false as is_ratio,
         false as is_of_conversions
     from funnel_steps
+    {#- A metric of two models has two rows here, which a test finds. #}
+    {%- for model in var('observation_models') %}
     union all
     select
         metric_name,
@@ -53,7 +58,9 @@ wanted as (
         bool_or(denominator is not null) as is_ratio,
         false as is_of_conversions
     from outside_values
+    where metric_name in (select observations.metric_name from {{ ref(model) }} as observations)
     group by metric_name
+    {%- endfor %}
 ),
 {% if var('automatic_metrics') %}
 events as (

@@ -31,7 +31,7 @@ renamed as (
 
         -- numerics
         revenue as revenue_cents,
-        case when abs(value) < 1e300 then value end as value,
+        case when abs(value) < 1e150 then value end as value,
         quantity,
 
         -- timestamps

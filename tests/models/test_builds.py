@@ -419,7 +419,7 @@ WRONG_VARS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("confidence_level", BETWEEN.format(0.5), (0.5, 1, 95, "high")),
     ("power", BETWEEN.format(0.5), (0.5, 1, 95, "high")),
     ("mixing_scale", BETWEEN.format(0), (0, 1, 95, "high")),
-    ("minimum_visitors", "must be a whole number", (-1, 1.5)),
+    ("minimum_visitors", "must be a whole number", (-1, 1.5, "many", "50")),
     ("minimum_conversions", "must be a whole number", (1.5, "many")),
     ("cuped_days", "must be a whole number", (-1, True)),
     (

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import shlex
+import shutil
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
@@ -188,6 +189,51 @@ def test_a_name_that_is_taken_fails_a_test(project: Project, tmp_path: Path) -> 
         "unique_together_int_experiment_metrics_experiment_id__metric_name": 2 * EXPERIMENTS
     }
     assert "unique_together_experiment_results" in str(with_status(result, "skipped"))
+
+
+@pytest.fixture
+def edited(root: Path, tmp_path: Path) -> Project:
+    """A copy of the project, to be edited, with nothing landed."""
+    return Project(tmp_path, root=shutil.copytree(root, tmp_path / "project"))
+
+
+def test_a_metric_of_two_models_fails_a_test(project: Project, edited: Project) -> None:
+    """Both would be counted: each has its own rows of the visitors."""
+    (edited.root / "models" / "more_calls.sql").write_text(
+        "select * from {{ ref('support_call_observations') }}"
+    )
+    settings = edited.root / "dbt_project.yml"
+    models = "observation_models: [support_call_observations"
+    settings.write_text(settings.read_text().replace(models, f"{models}, more_calls"))
+    edited.warehouse.write_bytes(project.warehouse.read_bytes())
+    result = edited.dbt("build", "--select", "more_calls int_daily_values int_experiment_metrics+")
+    assert failed_rows(result) == {
+        "unique_together_int_experiment_metrics_experiment_id__metric_name": 2 * EXPERIMENTS
+    }
+    assert "unique_together_experiment_results" in str(with_status(result, "skipped"))
+
+
+def test_seeds_are_read_letter_by_letter(edited: Project) -> None:
+    rows = [
+        ["signed up", "1", "event", "event_name", "'signed up'"],
+        ["sale interest", "1", "event", "event_name", "'90s sale"],
+        ["sale interest", "1", "event", "event_name", "summer sale"],
+        ["sale interest", "1", "event", "event_name", "sale: boys'"],
+        ["sale interest", "1", "event", "event_name", 'a "b", c'],
+    ]
+    path = edited.root / "seeds" / "metric_events.csv"
+    header = path.read_text().splitlines()[0].split(",")
+    for written in (rows[:-1], rows):  # without any " and with some
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows(
+                [header, *([*row, *[""] * (len(header) - len(row))] for row in written)]
+            )
+        result = edited.dbt("seed", "--select", "metric_events")
+        assert result.success, failures(result)
+        found = edited.query(
+            "select metric_name, position, clause, match_field, match_value from metric_events"
+        )
+        assert sorted([*map(str, row)] for row in found) == sorted(written)
 
 
 def test_a_model_of_ones_own_rebuilds_the_visitors_that_were_touched(

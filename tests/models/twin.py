@@ -64,7 +64,7 @@ BOT_REASONS = ("attribute", "user_agent", "rate")
 """§1: in this order, the first that holds is the reason."""
 BOT_KEY = "$opt_bot_filtering"
 TYPED_VALUE_MARK = "\ue000"
-ABSURD_VALUE = 1e300
+ABSURD_VALUE = 1e150
 """§1: a `value` of this size or more means NULL."""
 
 

@@ -296,6 +296,11 @@ def test_no_number_is_cut(warehouse: Path, columns: str) -> None:
 @pytest.mark.parametrize("schema", ['a"b', "", "none", "a.b", "main; drop table x", "\x1b"])
 def test_a_schema_that_is_not_there(warehouse: Path, schema: str) -> None:
     line = refused("--warehouse", warehouse, "--schema", schema)
+    assert "holds no results in the schema" in line
+    assert line.endswith("give --schema main")
+    with duckdb.connect(warehouse) as connection:
+        connection.execute("drop table experiment_results")
+    line = refused("--warehouse", warehouse, "--schema", schema)
     assert line.endswith("holds no results: run `loader pull`, then `dbt build`")
 
 
