@@ -4,10 +4,10 @@ from loader import api
 from loader.credentials import vendor
 from loader.credentials.aws import AwsKeys, aws_lease
 from loader.credentials.lease import Grant
-from loader.errors import ExitCode, LoaderError
+from loader.errors import ExitCode, LoaderError, shown
 from loader.export.access import Access
 from loader.export.addresses import account_of, is_vendors, s3_address
-from loader.export.opening import ACCOUNT_ID, granted_base, may_ask_api
+from loader.export.opening import ACCOUNT_ID, granted_base, is_folder, may_ask_api
 
 Settings = dict[str, str | None]
 """Variables of an environment; None: to be unset, as it would belong to other credentials."""
@@ -22,6 +22,12 @@ def read_settings(source: str | None, access: Access) -> Settings:
     own default credentials, which no one needs to print), or transient.
     """
     source = source or ""
+    if source and is_folder(source):
+        raise LoaderError(
+            f"{shown(source)} is a folder, which needs no credentials: give an account's number, "
+            "s3://… or gs://…",
+            ExitCode.USAGE,
+        )
     account = source if ACCOUNT_ID.fullmatch(source) else account_of(source)
     is_for_api = not source or bool(ACCOUNT_ID.fullmatch(source)) or is_vendors(source)
     if source.startswith("gs://"):

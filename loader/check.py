@@ -255,6 +255,8 @@ class _Checker:
         where = shown(str(self._warehouse))
         if not self._warehouse.exists():
             folder = self._warehouse.parent
+            while not folder.exists():  # a pull makes it
+                folder = folder.parent
             if not folder.is_dir() or not os.access(folder, os.W_OK):
                 raise LoaderError(
                     f"no warehouse can be made at {where}: make its folder, with the right to"

@@ -238,8 +238,10 @@ def _in_calendar(value: Any, ends: tuple[date, date] | None) -> Any:
     return first if value.endswith("(BC)") else last
 
 
-def not_built(warehouse: Path, schema: str | None = None, others: Sequence[str] = ()) -> LoaderError:
-    """The error for a warehouse without our marts in a schema; `others` are the schemas with them."""
+def not_built(
+    warehouse: Path, schema: str | None = None, others: Sequence[str] = ()
+) -> LoaderError:
+    """The error for a warehouse without our marts in a schema; `others` have some."""
     place = shown(str(warehouse))
     if others:
         return LoaderError(

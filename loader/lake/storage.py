@@ -33,14 +33,18 @@ DATABASE_NAME = "ledger.duckdb"
 class LakeStorage:
     """A lake, and a database on this machine with its ledger: the working copy of one command."""
 
-    def __init__(self, store: LakeStore, folder: Path):
+    def __init__(self, store: LakeStore, folder: Path, version: commits.Version):
         """`folder` is empty; the working copy, and what is on its way, is there."""
         self.store = store
         self.database = folder / DATABASE_NAME
         self.notes: list[str] = []
         self._folder = folder
-        self._version = commits.newest_version(store)
+        self._version = version
         commits.load(self._version, store, self.database, folder)
+
+    def check_unchanged(self) -> None:
+        """See the function of this name."""
+        check_unchanged(self.store, self._version)
 
     def name(self, database: Path) -> str:
         """See Storage.name."""
@@ -274,7 +278,7 @@ def open_lake(url: str) -> Iterator[LakeStorage]:
     store = open_lake_store(url)
     spool = open_spool(_working_place(store), f"the lake {shown(store.address)}")
     with spool as folder, _damage_told():
-        storage = LakeStorage(store, folder)
+        storage = LakeStorage(store, folder, commits.newest_version(store))
         yield storage
         if storage.database.exists():
             storage.clean()
@@ -285,11 +289,31 @@ def read_lake(url: str) -> Iterator[LakeStorage]:
     """A lake as it is now, to read only.
 
     Raises:
-        LoaderError: It cannot be used.
+        LoaderError: It cannot be used, or `loader forget` removed what was being read.
     """
     store = open_lake_store(url)
-    with tempfile.TemporaryDirectory() as folder, _damage_told():
-        yield LakeStorage(store, Path(folder))
+    version = commits.newest_version(store)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with _damage_told():
+                yield LakeStorage(store, Path(folder), version)
+        except LoaderError as error:
+            if error.exit_code == ExitCode.BAD_INPUT:
+                check_unchanged(store, version)
+            raise
+
+
+def check_unchanged(store: LakeStore, version: commits.Version) -> None:
+    """Ends a reading that found something amiss if the lake was changed meanwhile.
+
+    Raises:
+        LoaderError: It was: files of older versions may be gone.
+    """
+    if commits.newest_version(store).number != version.number:
+        raise LoaderError(
+            f"the lake {shown(store.address)} was changed while it was read: run the command again",
+            ExitCode.TRANSIENT,
+        )
 
 
 @contextmanager

@@ -107,6 +107,11 @@ def test_an_endpoint_would_change_nothing(loader: Command) -> None:
     assert line == "error: No such option: --endpoint-url: see loader --help"
 
 
+@pytest.mark.parametrize("source", [".", "nowhere", "file:///nowhere"])
+def test_a_folder_needs_no_credentials(loader: Command, source: str) -> None:
+    assert "is a folder, which needs no credentials" in loader.refused("auth", "--source", source)
+
+
 def test_an_own_bucket_at_google_has_nothing_to_print(token_api: TokenApi) -> None:
     with pytest.raises(LoaderError) as raised:
         read_settings("gs://my-copies/", Access())

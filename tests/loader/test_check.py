@@ -301,10 +301,13 @@ def test_no_export(loader: Command, tmp_path: Path) -> None:
 def test_warehouses(
     loader: Command, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checked = Checked(loader, "--source", demo, "--warehouse", tmp_path / "no/such/w.duckdb")
-    checked.fails("warehouse", ExitCode.USAGE, "give another with --warehouse")
+    options = ("--source", demo, "--warehouse", tmp_path / "not/yet/w.duckdb")
+    assert "will be made by the first pull" in Checked(loader, *options).message("warehouse")
+    assert not (tmp_path / "not").exists()
 
     (tmp_path / "text").write_text("hello")
+    checked = Checked(loader, "--source", demo, "--warehouse", tmp_path / "text/below/w.duckdb")
+    checked.fails("warehouse", ExitCode.USAGE, "give another with --warehouse")
     checked = Checked(loader, "--source", demo, "--warehouse", tmp_path / "text")
     checked.fails("warehouse", ExitCode.USAGE, "with --warehouse")
 
@@ -350,7 +353,7 @@ def test_the_gravest_failure_is_the_exit_code(
     loader: Command, filled: S3Export, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
-    checked = Checked(loader, *s3_options(filled), "--warehouse", "no/such/w.duckdb")
+    checked = Checked(loader, *s3_options(filled), "--warehouse", loader.folder)
     assert checked.statuses("fail") == ["source", "warehouse"]
     assert checked.exit_code == ExitCode.CREDENTIALS
 

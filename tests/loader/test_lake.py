@@ -5,6 +5,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -13,8 +15,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from loader import spec
+from loader.cli import app
 from loader.errors import ExitCode, LoaderError
 from loader.export.layout import open_export
 from loader.lake import commits
@@ -149,6 +153,28 @@ def test_files_are_compact_and_sorted_by_visitor(folder: Path, lake: Path) -> No
         known = [visitor for visitor in visitors if visitor is not None]
         assert known == sorted(known)
         assert landed["byte_count"] == path.stat().st_size
+
+
+@pytest.mark.parametrize("reading", ["status", "verify"])
+def test_a_reader_is_told_that_the_lake_was_changed_meanwhile(
+    folder: Path, lake: Path, monkeypatch: pytest.MonkeyPatch, reading: str
+) -> None:
+    """It reads a version whose files `loader forget` deletes before it has them all."""
+    fill(lake, write_state(folder, few_days(1)))
+    place, name = (commits, "load") if reading == "status" else (LakeStorage, "rows")
+    slow = getattr(place, name)
+
+    def change_first(*arguments: object) -> Any:
+        monkeypatch.setattr(place, name, slow)
+        forget = [sys.executable, "-m", "loader", "forget", "--visitor-id", VISITOR]
+        subprocess.run([*forget, "--lake", lake], check=True, stdout=subprocess.DEVNULL)
+        return slow(*arguments)
+
+    monkeypatch.setattr(place, name, change_first)
+    done = CliRunner().invoke(app, [reading, "--lake", str(lake)])
+    assert isinstance(done.exception, LoaderError)
+    assert done.exception.exit_code == ExitCode.TRANSIENT
+    assert str(done.exception).endswith("was changed while it was read: run the command again")
 
 
 def test_what_was_replaced_stays_a_day_for_those_who_read_it(folder: Path, lake: Path) -> None:

@@ -203,6 +203,9 @@ def test_watermarks_and_unfinished_erasures(landed: Command) -> None:
 
 
 def test_nothing_is_landed(loader: Command, export: Path) -> None:
-    assert loader("verify").stdout == "0 differences in 0 days, 0 rows; no --source was given\n"
+    for place in ((), ("--warehouse", "nowhere.duckdb"), ("--lake", "nowhere")):
+        line = loader.refused("verify", *place)
+        assert "nothing is landed in" in line
+        assert line.endswith("give another one with --warehouse or --lake")
     assert len(found(loader, "--source", export)) == 6
     assert list(loader.folder.iterdir()) == []

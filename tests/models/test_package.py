@@ -44,7 +44,7 @@ def tiny_project(folder: Path) -> Path:
         elif name in ("mkdir", "cp"):
             subprocess.run(["bash", "-ec", step], cwd=shop, check=True)
         done.append(name)
-    assert done == ["dbt", "mkdir", "cp", "loader", "dbt", "report"]
+    assert done == ["dbt", "mkdir", "cp", "cp", "loader", "loader", "dbt", "report"]
     add_all(shop)
     replace(shop / "dbt_project.yml", "    segments:", f"    {WINDOW}: 48\n    segments:")
     return shop

@@ -160,7 +160,7 @@ def test_a_schema_of_any_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("schema", ["none", "", 'a"b', "main; drop table x"])
 def test_a_schema_that_is_not_there(warehouse: Path, tmp_path: Path, schema: str) -> None:
-    with pytest.raises(LoaderError, match="run `loader pull`, then `dbt build`") as raised:
+    with pytest.raises(LoaderError, match="give --schema main") as raised:
         build_site(warehouse, schema, tmp_path / "site")
     assert raised.value.exit_code == ExitCode.USAGE
     assert not (tmp_path / "site").exists()
@@ -219,6 +219,25 @@ def test_a_page_is_small(tmp_path: Path, name: str) -> None:
     create_marts(tmp_path / "w.duckdb", rows_of(SHAPES[name]))
     _, path = build_site(tmp_path / "w.duckdb", "main", tmp_path)
     assert path.stat().st_size < LARGEST_PAGE
+
+
+@pytest.mark.parametrize("year", ["56135-01-01", "2000-01-01 (BC)"])
+def test_clocks_that_pythons_calendar_does_not_reach(
+    warehouse: Path, tmp_path: Path, year: str
+) -> None:
+    build_site(warehouse, "main", tmp_path)
+    figures = (tmp_path / "experiment-1.html").read_text().count("<figure>")
+    assert figures
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(
+            f"""
+            update dim_experiments set first_seen_at = '{year}', last_seen_at = '{year}';
+            insert into experiment_results_daily
+            select * replace (date '{year}' as day) from experiment_results_daily;
+            """
+        )
+    build_site(warehouse, "main", tmp_path)
+    assert (tmp_path / "experiment-1.html").read_text().count("<figure>") == figures
 
 
 def test_what_has_no_room_is_named(
