@@ -56,7 +56,13 @@
     select
         '{{ this_name }}' as model,
         {{ optimizely_e3.settings_fingerprint() }} as settings,
-        least({{ seen | join(', ') }}) as load_id
+        last_seen.load_id,
+        (
+            select loads.landed_at
+            from {{ source('optimizely_ledger', 'loads') }} as loads
+            where loads.load_id = last_seen.load_id
+        ) as landed_at
+    from (select least({{ seen | join(', ') }}) as load_id) as last_seen
 {% endmacro %}
 
 {% macro visitor_models_read(node_ids) %}
@@ -76,6 +82,15 @@
         {%- endfor -%}
     {%- endif -%}
     {{- return(names | unique | list) -}}
+{% endmacro %}
+
+{% macro visitor_models() %}
+    {#- Names of all models incremental by visitor. -#}
+    {%- set names = [] -%}
+    {%- for node in graph.nodes.values() if node.config.materialized == 'by_visitor' -%}
+        {%- do names.append(optimizely_e3.name_in_schema(node)) -%}
+    {%- endfor -%}
+    {{- return(names) -}}
 {% endmacro %}
 
 {% macro prepare_build() %}
@@ -107,7 +122,11 @@
     {%- do run_query('create schema if not exists ' ~ watermarks.include(identifier=false)) -%}
     {%- do run_query(
         'create table if not exists ' ~ watermarks
-        ~ ' (model varchar, settings varchar, load_id bigint)'
+        ~ ' (model varchar, settings varchar, load_id bigint, landed_at timestamp)'
+    ) -%}
+    {#- Built by an older version. -#}
+    {%- do run_query(
+        'alter table ' ~ watermarks ~ ' add column if not exists landed_at timestamp'
     ) -%}
     {%- do run_query(
         'create table if not exists ' ~ optimizely_e3.metrics_table()
@@ -119,11 +138,14 @@
     ) -%}
     {#- dbt would roll back what a hook leaves open. -#}
     {%- do adapter.commit() -%}
-    {%- set is_ahead = run_query(
-        'select (select max(load_id) from ' ~ watermarks ~ ')'
-        ~ ' > (select coalesce(max(load_id), 0) from ' ~ loads ~ ')'
+    {#- Of another lake, or of a backup, the ledger has other loads under the same ids. -#}
+    {%- set is_of_other_loads = run_query(
+        'select count(*) > 0 from ' ~ watermarks ~ ' as seen left join ' ~ loads ~ ' as loads'
+        ~ ' on seen.load_id = loads.load_id where seen.load_id > 0 and ('
+        ~ 'loads.load_id is null or seen.landed_at <> loads.landed_at) and seen.model in ('
+        ~ optimizely_e3.text_list(optimizely_e3.visitor_models()) ~ ')'
     ).columns[0].values()[0] -%}
-    {%- if is_ahead and not flags.FULL_REFRESH -%}
+    {%- if is_of_other_loads and not flags.FULL_REFRESH -%}
         {%- do exceptions.raise_compiler_error(
             'The staging tables were landed anew since the last build: '
             ~ 'run `dbt build --full-refresh`.'

@@ -36,6 +36,24 @@ def test_a_lake_that_changes_is_followed(tmp_path: Path, monkeypatch: pytest.Mon
     assert "is built from a lake: set OPTIMIZELY_E3_LAKE to its address." in failures(result)
 
 
+def test_another_lake_is_not_taken_for_the_same_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loads have the ids of the first one's, as after a backup was landed in again."""
+    project, state = Project(tmp_path), history(5, visitors=5).states[0]
+    only_decisions = ("run", "--select", "stg_registry__bot_user_agents", "+fct_decisions")
+    project.dbt("seed")
+    for name in ("first", "second"):
+        monkeypatch.setenv(LAKE, str(tmp_path / name))
+        fill_lake(tmp_path / name, write_state(tmp_path / "export", state))
+        if name == "second":
+            assert "run `dbt build --full-refresh`" in failures(project.dbt(*only_decisions))
+        result = project.dbt(*only_decisions, "--full-refresh")
+        assert result.success, failures(result)
+    result = project.dbt(*only_decisions)
+    assert result.success, failures(result)
+
+
 def test_what_cannot_be_built_from_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project, lake = Project(tmp_path), tmp_path / "lake"
     monkeypatch.setenv(LAKE, str(lake))

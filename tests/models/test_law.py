@@ -77,7 +77,7 @@ def test_incremental_equals_full_refresh_and_twin(
 
 def fail_half_way(project: Project, model: str, *arguments: str) -> None:
     """Runs a build that fails after the rows of `model` were replaced, before that is committed."""
-    columns = "model varchar, settings varchar, load_id bigint"
+    columns = "model varchar, settings varchar, load_id bigint, landed_at timestamp"
     project.execute(
         f"""
         create table kept as from build_watermarks;
