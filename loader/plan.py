@@ -110,6 +110,9 @@ def plan_pull(
     moved: list[tuple[ledger.LandedDay, ListedDay]] = []
     met: set[tuple[str, str | None]] = set()
 
+    # Of days of which files may have expired, those that are there: listed once, for all purposes.
+    present: dict[Unit, set[ExportFile]] = {}
+
     def look(unit: Unit) -> ListedDay:
         known = landed.get(unit)
         asked = selection if widens or known is None else known.selection
@@ -117,6 +120,9 @@ def plan_pull(
         day = export.day(*unit, wanted)
         if not selection.is_everything(day.export_type):
             met.update((day.export_type, name_of(day.export_type, file.key)) for file in day.files)
+        may_expire = export.deletes_old_files and today_utc() - day.export_date >= KEPT
+        if may_expire and known is not None and known.fingerprint != day.fingerprint:
+            present[unit] = set(day.files)
         return day.listed(quarantined.get(unit, ()))
 
     with ThreadPoolExecutor(LISTINGS_AT_ONCE) as listings:
@@ -134,7 +140,7 @@ def plan_pull(
                 moved.append((known, day))
             elif known.fingerprint == day.fingerprint:
                 plan.unchanged.append(day)
-            elif _has_expired(export, warehouse, day):
+            elif day.unit in present and _landed_files(warehouse, day.unit) > present[day.unit]:
                 plan.unchanged.append(day)
                 plan.expired.append(day)
             else:
@@ -174,13 +180,9 @@ def _selection_of(unit: Unit, known: ledger.LandedDay | None, asked: Selection) 
     return Selection.of(export_type, names)
 
 
-def _has_expired(export: Export, warehouse: Path, day: ListedDay) -> bool:
-    """Whether files that were landed of a day have reached their end, and no other ones came."""
-    if not export.deletes_old_files or today_utc() - day.export_date < KEPT:
-        return False
+def _landed_files(warehouse: Path, unit: Unit) -> set[ExportFile]:
     with open_warehouse(warehouse, read_only=True) as connection:
-        landed = ledger.landed_files(connection, day.unit)
-    return landed > set(export.day(*day.unit, day.selection).files)
+        return ledger.landed_files(connection, unit)
 
 
 def _plan_moved(

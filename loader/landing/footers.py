@@ -133,8 +133,10 @@ def _is_list_of(found: pa.DataType, fields: tuple[str, ...]) -> bool:
     if not pa.types.is_struct(element):
         return False
     types = {field.name: field.type for field in element}
+    lowered = [field.name.lower() for field in element]
     return all(
         name in types
+        and lowered.count(name) == 1  # of two DuckDB would read the first, whatever its case
         and (
             pa.types.is_boolean(types[name]) or pa.types.is_null(types[name])
             if name == "is_holdback"

@@ -1,8 +1,10 @@
 """Writes the database file anew: what was deleted in it stays in the file until then."""
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,9 @@ def rewrite(
     if _log_of(file).exists() or _log_of(unfinished).exists():
         raise RuntimeError("a write-ahead log is left after a checkpoint")
     shutil.copymode(file, unfinished)
+    owner = file.stat()
+    with suppress(PermissionError):  # only root may give a file away
+        os.chown(unfinished, owner.st_uid, owner.st_gid)
     sync(unfinished)
     unfinished.rename(file)
     sync(file.parent)

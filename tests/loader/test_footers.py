@@ -293,6 +293,10 @@ REFUSED: dict[str, tuple[dict[str, pa.Array | None], str]] = {
         {"attributes": pa.array([[{"name": "n", "value": "v"}], None])},
         "which cannot become attributes",
     ),
+    "attributes have a field twice": (
+        {"attributes": pa.array([[{"Name": "x", **ATTRIBUTE}], None])},
+        "which cannot become attributes",
+    ),
     "attributes hold numbers": (
         {"attributes": pa.array([[{"id": 1, "name": "n", "type": "t", "value": "v"}], None])},
         "which cannot become attributes",

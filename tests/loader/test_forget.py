@@ -1,6 +1,7 @@
 """`loader forget`: no row, no byte and no later landing holds the visitor; the others stay."""
 
 import io
+import os
 import random
 import shutil
 import signal
@@ -119,9 +120,12 @@ def test_a_link_to_the_warehouse_stays_one(folder: Path, warehouse: Path, tmp_pa
     link = tmp_path / "link.duckdb"
     link.symlink_to(warehouse)
     warehouse.chmod(0o640)
+    owner = 12345 if os.geteuid() == 0 else os.geteuid()  # only root may give it away
+    os.chown(warehouse, owner, -1)
     forget(link, [VISITOR])
     assert link.is_symlink()
     assert warehouse.stat().st_mode & 0o777 == 0o640
+    assert warehouse.stat().st_uid == owner
     assert staged(warehouse) == without(few_days(1), {VISITOR})
 
 
