@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from loader import ledger, privacy, spec
-from loader.errors import ExitCode, LoaderError, shown
+from loader.errors import ExitCode, LoaderError
 from loader.export.layout import Unit
 from loader.landing import forgotten
 from loader.landing.rewrite import check_space, remove_overflow, remove_unfinished, rewrite
@@ -116,15 +116,11 @@ def stored(warehouse: Path, name: str, visitor_ids: list[str]) -> list[str]:
             "no visitor is named, or an empty one: give their ids with --visitor-id or --from-file",
             ExitCode.USAGE,
         )
-    nothing_landed = LoaderError(
-        f"nothing is landed in {shown(name)}: give another one with --warehouse or --lake",
-        ExitCode.USAGE,
-    )
     if not warehouse.exists():
-        raise nothing_landed
+        raise ledger.nothing_landed(name)
     with open_warehouse(warehouse, read_only=True) as connection:
         if not ledger.exists(connection):
-            raise nothing_landed
+            raise ledger.nothing_landed(name)
         settled = privacy.settled(connection, {})
     return list(dict.fromkeys(map(settled.stored_visitor, visitor_ids)))
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 import duckdb
 
+from loader.errors import ExitCode, LoaderError, shown
 from loader.export.layout import ExportDay, ExportFile, Unit, contents_fingerprint
 from loader.export.selection import Selection
 
@@ -165,6 +166,14 @@ class Load:
     files_added: int | None
     files_removed: int | None
     files_replaced: int | None
+
+
+def nothing_landed(name: str) -> LoaderError:
+    """The error for a place, as the user calls it, that has no ledger yet."""
+    return LoaderError(
+        f"nothing is landed in {shown(name)}: give another one with --warehouse or --lake",
+        ExitCode.USAGE,
+    )
 
 
 def exists(connection: duckdb.DuckDBPyConnection) -> bool:

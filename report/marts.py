@@ -269,11 +269,11 @@ def open_marts(warehouse: Path, schema: str, *, waits: bool = True) -> Iterator[
     if not warehouse.exists():
         raise not_built(warehouse)
     with open_warehouse(warehouse, read_only=True, waits=waits) as connection:
+        schemas = _schemas(connection)
         try:
             connection.execute("set schema = ?", [quoted_name(schema)])
         except (duckdb.CatalogException, duckdb.ParserException) as error:
-            raise not_built(warehouse, schema, _schemas(connection)) from error
-        schemas = _schemas(connection)
+            raise not_built(warehouse, schema, schemas) from error
         if schemas and schema.lower() not in map(str.lower, schemas):
             raise not_built(warehouse, schema, schemas)
         yield Marts(connection, warehouse, datetime.now(UTC))

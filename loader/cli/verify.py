@@ -2,10 +2,10 @@
 
 import typer
 
+from loader import ledger
 from loader.cli.options import FirstDay, Lake, Source, Types, Until, type_names, window, with_source
 from loader.cli.output import AsJson, named, print_json, progress
 from loader.command_line import DEFAULT_WAREHOUSE, Warehouse, errors
-from loader.errors import ExitCode, LoaderError, shown
 from loader.place import open_place
 from loader.verify import Verification
 from loader.verify import verify as verify_warehouse
@@ -30,11 +30,7 @@ def verify(
     export = source.open() if source.is_given else None
     with progress() as bar, open_place(warehouse, lake, writes=False) as place:
         if export is None and not place.database.exists():
-            raise LoaderError(
-                f"nothing is landed in {shown(place.name)}: give another one with --warehouse or "
-                "--lake",
-                ExitCode.USAGE,
-            )
+            raise ledger.nothing_landed(place.name)
         task = bar.add_task("reading footers", total=None)
         found = verify_warehouse(
             place.database,
